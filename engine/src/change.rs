@@ -1,0 +1,216 @@
+//! What a mutation changes, as a closed set: rows, invalidation, audit and watch each match it exhaustively.
+
+use std::collections::BTreeSet;
+
+use crate::api_key::ApiKey;
+use crate::id::{KeyId, MemberId, ResourceRef, UserId};
+use crate::member::{Grant, Invitation, Member, SecretHash};
+use crate::resource::Resource;
+use crate::tenant::Tenant;
+
+/// One difference between the state before and after a mutation. `before` is none where the thing is new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a handful lives for one transaction: a box would buy nothing")]
+pub enum Change {
+    /// A tenant, with its subscription, plan, switches, defaults and firewall. DELETED frees the slug.
+    Tenant {
+        /// As it was.
+        before: Option<Tenant>,
+        /// As it is.
+        after: Tenant,
+    },
+    /// A member with the stored section values. DELETED removes those, the grants, and frees email and user id.
+    Member {
+        /// As they were.
+        before: Option<Member>,
+        /// As they are.
+        after: Member,
+    },
+    /// A token sent to a member.
+    Invitation {
+        /// As it was.
+        before: Option<Invitation>,
+        /// As it is.
+        after: Invitation,
+    },
+    /// A resource. DELETED removes its grants.
+    Resource {
+        /// As it was.
+        before: Option<Resource>,
+        /// As it is.
+        after: Resource,
+    },
+    /// A member's grant on a resource.
+    Grant {
+        /// Whose.
+        member: MemberId,
+        /// On what.
+        resource: ResourceRef,
+        /// The grant as it was; none: absent.
+        before: Option<Grant>,
+        /// The grant as it is; none: absent.
+        after: Option<Grant>,
+    },
+    /// An API key; the hash of its secret comes with its creation alone.
+    ApiKey {
+        /// As it was.
+        before: Option<ApiKey>,
+        /// As it is.
+        after: ApiKey,
+        /// The hash of its secret.
+        secret: Option<SecretHash>,
+    },
+    /// The catalogue in force: digests of the documents, and the new document itself.
+    Catalogue {
+        /// The digest of the one that was in force.
+        before: Option<String>,
+        /// The digest of the one in force.
+        after: String,
+        /// The document.
+        document: String,
+    },
+}
+
+/// A part of a tenant's facts: what a cache holds as one entry and a change makes outdated.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// Status, plan, subscription, switches, defaults, firewall.
+    Tenant,
+    /// Role, status, toggles, grants.
+    Member(MemberId),
+    /// Which member a user is, or that they are none.
+    User(UserId),
+    /// An API key.
+    Key(KeyId),
+    /// A resource's status.
+    Resource(ResourceRef),
+    /// The platform's catalogue.
+    Catalogue,
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tenant => f.write_str("tenant"),
+            Self::Member(id) => write!(f, "member:{id}"),
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Key(id) => write!(f, "key:{id}"),
+            Self::Resource(resource) => write!(f, "resource:{}/{}", resource.kind, resource.id),
+            Self::Catalogue => f.write_str("catalogue"),
+        }
+    }
+}
+
+impl Change {
+    /// Adds every part that the change makes outdated.
+    ///
+    /// A deleted resource's grants are not listed: no rule reads a grant on a resource that does not exist.
+    pub fn touch(&self, parts: &mut BTreeSet<Part>) {
+        match self {
+            Self::Tenant { .. } => {
+                parts.insert(Part::Tenant);
+            }
+            Self::Member { before, after } => {
+                parts.insert(Part::Member(after.id.clone()));
+                let users = |member: &Member| member.user_id.clone().map(Part::User);
+                parts.extend(before.as_ref().and_then(users));
+                parts.extend(users(after));
+            }
+            Self::Invitation { .. } => {}
+            Self::Resource { after, .. } => {
+                parts.insert(Part::Resource(after.reference.clone()));
+            }
+            Self::Grant { member, .. } => {
+                parts.insert(Part::Member(member.clone()));
+            }
+            Self::ApiKey { after, .. } => {
+                parts.insert(Part::Key(after.id.clone()));
+            }
+            Self::Catalogue { .. } => {
+                parts.insert(Part::Catalogue);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contact::Email;
+    use crate::id::{Name, ResourceId, Revision, TypeKey};
+    use crate::instant::Instant;
+    use crate::role::Role;
+    use crate::status::{MemberStatus, ResourceStatus};
+
+    fn member(user_id: Option<&str>) -> Member {
+        Member {
+            id: MemberId::parse("m1").unwrap(),
+            user_id: user_id.map(|user| UserId::parse(user).unwrap()),
+            email: Email::parse("m1@example.com").unwrap(),
+            display_name: None,
+            role: Role::User,
+            status: MemberStatus::Active,
+            sections: Default::default(),
+            created_at: Instant::from_micros(0),
+            invitation_expires_at: None,
+            person_version: 1,
+            revision: Revision(1),
+        }
+    }
+
+    fn touched(change: &Change) -> Vec<String> {
+        let mut parts = BTreeSet::new();
+        change.touch(&mut parts);
+        parts.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_member_touches_themselves_and_the_users_that_they_were_and_are() {
+        let change = |before: Option<&str>, after| Change::Member {
+            before: Some(member(before)),
+            after: member(after),
+        };
+        assert_eq!(touched(&change(None, Some("new"))), ["member:m1", "user:new"]);
+        assert_eq!(touched(&change(Some("old"), Some("new"))), ["member:m1", "user:new", "user:old"]);
+        assert_eq!(touched(&change(Some("old"), None)), ["member:m1", "user:old"]);
+        assert_eq!(
+            touched(&Change::Member { before: None, after: member(Some("new")) }),
+            ["member:m1", "user:new"]
+        );
+    }
+
+    #[test]
+    fn a_grant_touches_its_member_and_a_resource_itself() {
+        let reference =
+            ResourceRef { kind: TypeKey::parse("agent").unwrap(), id: ResourceId::parse("a1").unwrap() };
+        let grant = Change::Grant {
+            member: MemberId::parse("m1").unwrap(),
+            resource: reference.clone(),
+            before: None,
+            after: Some(Grant { expires_at: None }),
+        };
+        assert_eq!(touched(&grant), ["member:m1"]);
+        let after = Resource {
+            reference,
+            name: Name::parse("Agent").unwrap(),
+            tags: Default::default(),
+            status: ResourceStatus::Inactive,
+            created_at: Instant::from_micros(0),
+            revision: Revision(2),
+        };
+        assert_eq!(touched(&Change::Resource { before: None, after }), ["resource:agent/a1"]);
+    }
+
+    #[test]
+    fn an_invitation_touches_nothing_and_a_catalogue_itself() {
+        let invitation = Invitation {
+            token: SecretHash([0; 32]),
+            member: MemberId::parse("m1").unwrap(),
+            expires_at: Instant::MAX,
+            status: crate::status::InvitationStatus::Live,
+        };
+        assert!(touched(&Change::Invitation { before: None, after: invitation }).is_empty());
+        let catalogue = Change::Catalogue { before: None, after: "digest".into(), document: String::new() };
+        assert_eq!(touched(&catalogue), ["catalogue"]);
+    }
+}

@@ -1,0 +1,60 @@
+//! How long a decision takes. Run it alone, in release: `cargo test --release -p doorward-engine speed -- --ignored --nocapture`.
+#![expect(clippy::disallowed_methods, reason = "a stopwatch reads the clock")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use doorward_engine::decide::decide;
+
+use crate::compiled::Compiled;
+use crate::support::scenario;
+
+const ROUNDS: u32 = 1_000_000;
+
+#[test]
+#[ignore = "a measurement: it means something in release, on a quiet machine"]
+fn a_decision_takes_less_than_100_nanoseconds() {
+    let grants: Vec<_> = (0..50).map(|n| format!("\"agent/agent-{n}\" = true")).collect();
+    let file = format!(
+        r#"
+        title = "a busy tenant"
+        now = 2026-03-01T12:00:00Z
+        [[tenant]]
+        id = "acme"
+        switches = ["agentguard"]
+        subscription = {{ state = "ACTIVE", period_end = 2026-03-31T00:00:00Z, grace_end = 2026-04-07T00:00:00Z }}
+        firewall.country = {{ mode = "ALLOW_LIST", list = ["DE", "FR", "IN", "US"] }}
+        member = [
+            {{ id = "ada", role = "ADMIN" }},
+            {{ id = "ben", sections = {{ agents = true, traces = true }}, grants = {{ {} }} }},
+        ]
+        resource = [{{ id = "agent/agent-17" }}, {{ id = "agent/agent-60" }}]
+        key = [{{ id = "ci", scopes = ["traces", "agent:chat"] }}]
+        [checks]
+        "a user views a section" = {{ who = "user:u-ben", ask = "view section/traces", answer = "allow SECTION_GRANTED" }}
+        "a user chats" = {{ who = "user:u-ben", ask = "chat agent/agent-17", country = "DE", answer = "allow RESOURCE_GRANTED" }}
+        "a user without a grant" = {{ who = "user:u-ben", ask = "chat agent/agent-60", answer = "deny NOT_GRANTED, hide" }}
+        "an admin chats" = {{ who = "user:u-ada", ask = "chat agent/agent-17", country = "DE", answer = "allow ROLE_ADMIN" }}
+        "a key chats" = {{ who = "key:ci", ask = "chat agent/agent-17", country = "DE", answer = "allow KEY_SCOPE" }}
+        "a SYSTEM section" = {{ who = "user:u-ben", ask = "view section/support", answer = "allow SYSTEM_SECTION" }}
+        "#,
+        grants.join(", ")
+    );
+    let scenario = scenario::parse(&file).unwrap();
+    let compiled = Compiled::over(&scenario.world);
+    for check in &scenario.checks {
+        let best = (0..5).map(|_| {
+            compiled.with(&check.ask, |facts, question| {
+                let start = Instant::now();
+                for _ in 0..ROUNDS {
+                    black_box(decide(black_box(facts), black_box(question), black_box(scenario.world.now)));
+                }
+                start.elapsed()
+            })
+        });
+        let best: Duration = best.map(Result::unwrap).min().unwrap();
+        let nanos = best.as_secs_f64() * 1e9 / f64::from(ROUNDS);
+        println!("{:<26} {nanos:6.1} ns", check.name);
+        assert!(nanos < 100.0 || cfg!(debug_assertions), "{}: {nanos} ns", check.name);
+    }
+}

@@ -1,0 +1,16 @@
+//! The schema of Doorward as frozen steps, for Postgres and SQLite. A step that has been released never changes.
+
+mod m0001_foundation;
+
+use sea_orm_migration::MigrationTrait;
+
+pub use sea_orm_migration::{Migration, MigratorTrait};
+
+/// Every step, oldest first.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_foundation::Migration)]
+    }
+}

@@ -1,0 +1,81 @@
+//! Time, as a value that is passed down: the only module that reads a clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use doorward_engine::instant::Instant;
+use uuid::Uuid;
+
+/// A fresh id, later ones sorting after earlier ones: a UUIDv7.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+pub fn unique_id() -> String {
+    Uuid::now_v7().to_string()
+}
+
+/// Measures how long something takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    /// Begins now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// How long since it began.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// Where `now` comes from (rule 28).
+#[derive(Clone, Debug)]
+pub struct Clock {
+    manual: Option<Arc<AtomicI64>>,
+    /// The latest instant given: time never runs back.
+    latest: Arc<AtomicI64>,
+}
+
+impl Clock {
+    /// The database's clock on Postgres, the system's on SQLite.
+    #[must_use]
+    pub fn real() -> Self {
+        Self { manual: None, latest: Arc::new(AtomicI64::new(i64::MIN)) }
+    }
+
+    /// A clock that stands until it is [`Clock::set`]: for tests.
+    #[must_use]
+    pub fn manual(now: Instant) -> Self {
+        Self { manual: Some(Arc::new(AtomicI64::new(now.micros()))), ..Self::real() }
+    }
+
+    /// Sets a manual clock; a real one does not listen.
+    pub fn set(&self, now: Instant) {
+        if let Some(manual) = &self.manual {
+            manual.store(now.micros(), Ordering::SeqCst);
+        }
+    }
+
+    /// Now, by the system's clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
+    pub fn now(&self) -> Instant {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        self.from_database(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// Now, by what the database's clock said a moment ago, in microseconds since the epoch.
+    #[must_use]
+    pub fn from_database(&self, micros: i64) -> Instant {
+        let micros = match &self.manual {
+            Some(manual) => return Instant::from_micros(manual.load(Ordering::SeqCst)),
+            None => micros.max(self.latest.fetch_max(micros, Ordering::SeqCst)),
+        };
+        Instant::from_micros(micros)
+    }
+}
