@@ -4,3 +4,4 @@ pub mod catalogue;
 pub mod clock;
 pub mod keys;
 pub mod proto;
+pub mod store;

@@ -1,4 +1,4 @@
-//! The rules once more, straight from the page and on one page (hence its length): slow, naive, on strings.
+//! The rules once more, straight from the page: slow, naive, on strings. reason for length: it is read on one page.
 //!
 //! It reads records and calls nothing of the engine that decides anything: if both agree, two people have read the rules alike.
 

@@ -1,0 +1,27 @@
+//! The store's contract: three traits and their words. It knows the engine's records, and no database.
+//!
+//! Reads of facts go through [`Snapshots`], reads for administrators through [`Directory`], and every
+//! write through the one door, [`Commits`].
+
+pub mod act;
+pub mod audit;
+pub mod directory;
+pub mod snapshots;
+pub mod sql;
+pub mod state;
+
+pub use act::{Act, CommitError, Commits, Letter, Planned, Receipt, RequestKey, Target};
+pub use directory::Directory;
+pub use snapshots::{Ask, InForce, Snapshot, Snapshots, SubjectFacts, SubjectRef};
+pub use state::{Needs, State};
+
+/// Why the store gave no answer. Never a denial, never an allow.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It could not be reached, or not in time; the same call may succeed later.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// A row says what no row of ours can say.
+    #[error("the database holds what cannot be read: {0}")]
+    Corrupt(String),
+}

@@ -1,0 +1,173 @@
+//! The write door: one act, one transaction. It knows the order of a mutation's steps, and no table but the log's.
+
+mod lock;
+mod log;
+mod request;
+
+use doorward_engine::change::Change;
+use doorward_engine::id::Revision;
+use sea_orm::{
+    DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use self::lock::Head;
+use self::request::{Claim, Request};
+use super::apply::{ApplyError, Place, apply};
+use super::state::{Gatherer, Moment, moment};
+use super::{Dialect, Inner, Sql, StoreError, catalogue, rows};
+use crate::store::{Act, CommitError, Commits, Letter, Needs, Planned, Receipt, State, Target};
+
+impl Commits for Sql {
+    async fn commit<A, R, P>(&self, act: Act, needs: Needs, plan: P) -> Result<Receipt<A>, CommitError<R>>
+    where
+        A: Serialize + DeserializeOwned + Send + 'static,
+        R: Send + 'static,
+        P: FnOnce(&State) -> Result<Planned<A>, R> + Send + 'static,
+    {
+        self.run(move |inner| async move { perform(&inner, &act, &needs, plan).await }).await
+    }
+}
+
+/// What the steps came to, and whether it is to be kept.
+struct Outcome<A> {
+    receipt: Receipt<A>,
+    keep: bool,
+}
+
+async fn perform<A, R, P>(
+    inner: &Inner,
+    act: &Act,
+    needs: &Needs,
+    plan: P,
+) -> Result<Receipt<A>, CommitError<R>>
+where
+    A: Serialize + DeserializeOwned,
+    P: FnOnce(&State) -> Result<Planned<A>, R>,
+{
+    let transaction = begin(inner).await?;
+    match steps(inner, &transaction, act, needs, plan).await {
+        Ok(Outcome { receipt, keep: true }) => {
+            transaction.commit().await.map_err(StoreError::from)?;
+            if act.target == Target::Platform {
+                // The act is done; should this fail, the next statement finds the new catalogue.
+                let _ = catalogue::in_force(inner, &inner.writes).await;
+            }
+            Ok(receipt)
+        }
+        Ok(Outcome { receipt, keep: false }) => {
+            transaction.rollback().await.map_err(StoreError::from)?;
+            Ok(receipt)
+        }
+        Err(error) => {
+            // A connection that cannot roll back is broken, and the database rolls back at its end.
+            let _ = transaction.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+/// Every statement after the lock sees what was committed before it: READ COMMITTED, whatever the server's default.
+async fn begin(inner: &Inner) -> Result<DatabaseTransaction, StoreError> {
+    let options = match inner.dialect {
+        Dialect::Postgres => {
+            TransactionOptions { isolation_level: Some(IsolationLevel::ReadCommitted), ..Default::default() }
+        }
+        Dialect::Sqlite => TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        },
+    };
+    Ok(inner.writes.begin_with_options(options).await?)
+}
+
+async fn steps<A, R, P>(
+    inner: &Inner,
+    transaction: &DatabaseTransaction,
+    act: &Act,
+    needs: &Needs,
+    plan: P,
+) -> Result<Outcome<A>, CommitError<R>>
+where
+    A: Serialize + DeserializeOwned,
+    P: FnOnce(&State) -> Result<Planned<A>, R>,
+{
+    let found = lock::take(inner.dialect, transaction, &act.target).await?;
+    let moment = moment(inner, transaction, act.target.as_str(), needs).await?;
+    // A tenant that never was has no lock, and answers nothing that could be repeated.
+    let lockable = found.is_some() || matches!(act.target, Target::NewTenant(_));
+    let request = Request::of(act).filter(|_| lockable);
+    if let Some(request) = &request {
+        match request.claim(inner.dialect, transaction, moment.now).await? {
+            Claim::Fresh => {}
+            Claim::Reused => return Err(CommitError::RequestReused),
+            Claim::Repeated { answer, revision } => {
+                let answer = request::understand(&answer)?;
+                return Ok(Outcome { receipt: Receipt { answer, revision, replayed: true }, keep: false });
+            }
+        }
+    }
+    let head = match &act.target {
+        Target::NewTenant(id) => {
+            lock::create(inner.dialect, transaction, id).await?.ok_or(CommitError::TenantIdTaken)?
+        }
+        Target::Tenant(_) | Target::Platform => found.unwrap_or_default(),
+    };
+    let state = gather(inner, transaction, act, needs, moment, &head).await?;
+    let planned = plan(&state).map_err(CommitError::Refused)?;
+    let revision = write(inner, transaction, act, &state, head, &planned.changes, &planned.letters).await?;
+    if act.validate_only {
+        let receipt = Receipt { answer: planned.answer, revision: state.revision, replayed: false };
+        return Ok(Outcome { receipt, keep: false });
+    }
+    if let Some(request) = &request {
+        let answer = rows::json(&planned.answer)?;
+        request.answer(inner.dialect, transaction, answer, revision, state.now).await?;
+    }
+    Ok(Outcome { receipt: Receipt { answer: planned.answer, revision, replayed: false }, keep: true })
+}
+
+async fn gather(
+    inner: &Inner,
+    transaction: &DatabaseTransaction,
+    act: &Act,
+    needs: &Needs,
+    moment: Moment,
+    head: &Head,
+) -> Result<State, StoreError> {
+    let tenant = act.target.as_str();
+    let gatherer = Gatherer { transaction, dialect: inner.dialect, tenant, actor: act.actor.as_ref(), needs };
+    gatherer.state(moment, head.revision).await
+}
+
+/// Writes what was planned; also where only the checks are wanted, for some are the database's own (a slug).
+/// Answers the revision then in force.
+async fn write<R>(
+    inner: &Inner,
+    transaction: &DatabaseTransaction,
+    act: &Act,
+    state: &State,
+    head: Head,
+    changes: &[Change],
+    letters: &[Letter],
+) -> Result<Revision, CommitError<R>> {
+    let revision = if changes.is_empty() { state.revision } else { state.next() };
+    let place = Place {
+        transaction,
+        dialect: inner.dialect,
+        tenant: act.target.as_str(),
+        revision: i64::try_from(revision.0).unwrap_or(i64::MAX),
+        now: state.now,
+        catalogue: state.in_force.version,
+    };
+    if !changes.is_empty() {
+        apply(&place, changes).await.map_err(|error| match error {
+            ApplyError::SlugTaken => CommitError::SlugTaken,
+            ApplyError::Store(error) => CommitError::Store(error),
+        })?;
+        log::append(&place, act, state, head, changes).await?;
+    }
+    log::post(&place, letters).await?;
+    Ok(revision)
+}

@@ -1,0 +1,231 @@
+//! Opening a database: URLs, pools, the lock on a SQLite file, and the schema.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use doorward_migrations::{Migration, Migrator, MigratorTrait};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, TransactionTrait};
+use tokio::runtime::Handle;
+
+use super::{Dialect, Inner, Sql, catalogue};
+use crate::clock::{self, Clock};
+use crate::store::StoreError;
+use crate::store::act::PLATFORM;
+
+/// How long a call waits for a free connection, or for a new one.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a statement on SQLite waits for the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The advisory lock that two migrations cannot both hold.
+const MIGRATION_LOCK: i64 = 0x646f_6f72_6d69_6772;
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `postgres://…` or `sqlite:///path`.
+    pub url: String,
+    /// Where `now` comes from.
+    pub clock: Clock,
+    /// The most connections for checks and lists.
+    pub reads_max: u32,
+    /// The most connections for mutations; SQLite has one.
+    pub writes_max: u32,
+    /// The catalogue that an empty database starts with, TOML.
+    pub catalogue: String,
+}
+
+/// Whether the schema is the one of this binary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigrationState {
+    /// Steps that have been taken.
+    pub applied: Vec<String>,
+    /// Steps that are still to be taken.
+    pub pending: Vec<String>,
+}
+
+impl Sql {
+    /// Opens a store whose schema is there. Its work runs on `runtime`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the database cannot be reached, or a SQLite file is open in another process.
+    pub async fn open(options: Options, runtime: Handle) -> Result<Self, StoreError> {
+        let opened = runtime.spawn(open(options)).await;
+        let inner = opened.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+        Ok(Self { inner: Arc::new(inner), runtime })
+    }
+}
+
+async fn open(options: Options) -> Result<Inner, StoreError> {
+    let dialect = dialect(&options.url)?;
+    let lock = match dialect {
+        Dialect::Sqlite => Some(lock(&sqlite_path(&options.url))?),
+        Dialect::Postgres => None,
+    };
+    let writes_max = if dialect == Dialect::Sqlite { 1 } else { options.writes_max };
+    let writes = connect(&options.url, writes_max, Access::Write).await?;
+    let reads = connect(&options.url, options.reads_max, Access::Read).await?;
+    let now = options.clock.now().micros();
+    let in_force = found(dialect, &writes, &options.catalogue, now).await?;
+    Ok(Inner { reads, writes, dialect, clock: options.clock, in_force: ArcSwap::new(in_force), _lock: lock })
+}
+
+/// What every database has from its first opening: an identity, the platform's revision, a catalogue.
+async fn found(
+    dialect: Dialect,
+    writes: &DatabaseConnection,
+    document: &str,
+    now: i64,
+) -> Result<Arc<crate::store::InForce>, StoreError> {
+    let instance =
+        "INSERT INTO instance (only_row, instance_id, created_us) VALUES (1, $1, $2) ON CONFLICT DO NOTHING";
+    let values = [clock::unique_id().into(), now.into()];
+    writes.execute_raw(dialect.statement(instance, values)).await?;
+    let platform = "INSERT INTO tenant_rev (tenant_id, rev, hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING";
+    writes.execute_raw(dialect.statement(platform, [PLATFORM.into(), vec![0_u8; 32].into()])).await?;
+    catalogue::install(dialect, writes, document, now).await
+}
+
+/// Brings the schema to that of this binary. Safe to run from many processes at once.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot be reached or a step fails; no step is taken by halves then.
+pub async fn migrate(url: &str) -> Result<MigrationState, StoreError> {
+    let dialect = dialect(url)?;
+    let _lock = match dialect {
+        Dialect::Sqlite => Some(lock(&sqlite_path(url))?),
+        Dialect::Postgres => None,
+    };
+    let database = connect(url, 1, Access::Write).await?;
+    let transaction = database.begin().await?;
+    if dialect == Dialect::Postgres {
+        let lock = dialect.statement("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()]);
+        transaction.query_one_raw(lock).await?;
+    }
+    Migrator::up(&transaction, None).await?;
+    let state = state_of(&transaction).await?;
+    transaction.commit().await?;
+    database.close().await?;
+    Ok(state)
+}
+
+/// How far the schema is.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot be reached.
+pub async fn migration_state(url: &str) -> Result<MigrationState, StoreError> {
+    let database = connect(url, 1, Access::Look).await?;
+    let state = state_of(&database).await?;
+    database.close().await?;
+    Ok(state)
+}
+
+async fn state_of<C: ConnectionTrait>(connection: &C) -> Result<MigrationState, StoreError> {
+    let names = |steps: Vec<Migration>| steps.iter().map(|step| step.name().to_owned()).collect();
+    Ok(MigrationState {
+        applied: names(Migrator::get_applied_migrations_read_only(connection).await?),
+        pending: names(Migrator::get_pending_migrations_read_only(connection).await?),
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// The file must be there, and nothing of it is changed.
+    Look,
+    Read,
+    Write,
+}
+
+fn dialect(url: &str) -> Result<Dialect, StoreError> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        Ok(Dialect::Postgres)
+    } else if url.starts_with("sqlite://") {
+        Ok(Dialect::Sqlite)
+    } else {
+        // The URL may hold a password: its scheme is all that may be said.
+        let scheme = url.split(':').next().unwrap_or_default();
+        Err(StoreError::Unavailable(format!(
+            "database url with scheme `{scheme}`; allowed are postgres://… and sqlite:///path"
+        )))
+    }
+}
+
+fn sqlite_path(url: &str) -> PathBuf {
+    let path = url.trim_start_matches("sqlite://");
+    PathBuf::from(path.split('?').next().unwrap_or(path))
+}
+
+/// One process for one file: another one gets a clear error instead of a slow one.
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&beside);
+    let file = file.map_err(|error| {
+        StoreError::Unavailable(format!("cannot create the lock file {}: {error}", beside.display()))
+    })?;
+    file.try_lock().map_err(|_| {
+        StoreError::Unavailable(format!(
+            "{} is open in another process; SQLite is for one process, Postgres for many",
+            path.display()
+        ))
+    })?;
+    Ok(file)
+}
+
+async fn connect(url: &str, connections_max: u32, access: Access) -> Result<DatabaseConnection, StoreError> {
+    let mut options = match dialect(url)? {
+        Dialect::Postgres => postgres_options(url),
+        Dialect::Sqlite => sqlite_options(&sqlite_path(url), access),
+    };
+    options
+        .max_connections(connections_max)
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_timeout(ACQUIRE_TIMEOUT)
+        // A ping before each use would be a round trip more for every check.
+        .test_before_acquire(false)
+        .record_stmt_in_spans(false)
+        .sqlx_logging(false);
+    Ok(Database::connect(options).await?)
+}
+
+fn postgres_options(url: &str) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options.map_sqlx_postgres_opts(|postgres| postgres.application_name("doorward"));
+    options
+}
+
+fn sqlite_options(path: &Path, access: Access) -> ConnectOptions {
+    let mut options = ConnectOptions::new("sqlite://");
+    let path = path.to_owned();
+    options.idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(move |_| {
+        let sqlite = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(access == Access::Write)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(true);
+        if access == Access::Read { sqlite.pragma("query_only", "ON") } else { sqlite }
+    });
+    options
+}
+
+impl Sql {
+    /// Closes the connections, so that another process may open a SQLite file.
+    pub async fn close(&self) {
+        let closed = self
+            .run(|inner| async move {
+                inner.reads.close_by_ref().await?;
+                inner.writes.close_by_ref().await?;
+                Ok::<_, StoreError>(())
+            })
+            .await;
+        if let Err(error) = closed {
+            tracing::warn!(%error, "the database was not closed");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The store over Postgres and SQLite: the only folder that knows rows and statements.
+//!
+//! Every method of the traits runs on the database's own runtime, so that a pool's connections stay there,
+//! and a mutation goes on when its caller hangs up.
+
+mod apply;
+mod catalogue;
+mod commit;
+mod connect;
+mod directory;
+mod entity;
+mod rows;
+mod snapshots;
+mod state;
+
+use std::fs::File;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use sea_orm::{DatabaseBackend, DatabaseConnection, DbErr, Statement, Value};
+use tokio::runtime::Handle;
+
+use super::{InForce, StoreError};
+use crate::clock::Clock;
+
+pub use connect::{MigrationState, Options, migrate, migration_state};
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub struct Sql {
+    inner: Arc<Inner>,
+    runtime: Handle,
+}
+
+struct Inner {
+    /// For checks and lists.
+    reads: DatabaseConnection,
+    /// For mutations; on SQLite a single connection.
+    writes: DatabaseConnection,
+    dialect: Dialect,
+    clock: Clock,
+    /// The newest catalogue seen; each statement says which version is in force.
+    in_force: ArcSwap<InForce>,
+    /// Held for as long as a SQLite file is open.
+    _lock: Option<File>,
+}
+
+/// What differs between the two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    Postgres,
+    Sqlite,
+}
+
+impl Dialect {
+    fn backend(self) -> DatabaseBackend {
+        match self {
+            Self::Postgres => DatabaseBackend::Postgres,
+            Self::Sqlite => DatabaseBackend::Sqlite,
+        }
+    }
+
+    /// The database's clock, in microseconds since the epoch.
+    fn now_micros(self) -> &'static str {
+        match self {
+            Self::Postgres => "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+            Self::Sqlite => "CAST(0 AS BIGINT)",
+        }
+    }
+
+    /// An expression that is a JSON array (as text) of the rows' arrays of columns.
+    fn json_rows(self, columns: &str) -> String {
+        match self {
+            Self::Postgres => {
+                format!("coalesce(json_agg(json_build_array({columns})), '[]')::text")
+            }
+            Self::Sqlite => format!("json_group_array(json_array({columns}))"),
+        }
+    }
+
+    fn statement(self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
+        Statement::from_sql_and_values(self.backend(), sql, values)
+    }
+}
+
+impl Sql {
+    /// Runs a read or a write on the database's runtime, to its end.
+    async fn run<T, E, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let task = self.runtime.spawn(work(Arc::clone(&self.inner)));
+        task.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()).into()))
+    }
+}
+
+impl From<DbErr> for StoreError {
+    fn from(error: DbErr) -> Self {
+        match error {
+            DbErr::Type(_) | DbErr::Json(_) | DbErr::TryIntoErr { .. } => Self::Corrupt(error.to_string()),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}
+
+fn corrupt(what: &str, value: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("{what} `{value}`"))
+}

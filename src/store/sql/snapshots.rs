@@ -1,0 +1,175 @@
+//! The facts for a question in one statement: tenant, subject, resources, catalogue version, clock and revision.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use doorward_engine::catalogue::Catalogue;
+use doorward_engine::id::{ResourceId, ResourceRef, Revision, TypeKey};
+use doorward_engine::member::SecretHash;
+use doorward_engine::snapshot::{KeyFacts, MemberFacts, ResourceFacts, TenantFacts};
+use doorward_engine::status::ResourceStatus;
+use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryResult, Value};
+
+use super::entity::{api_key, member, tenant};
+use super::rows::{self, At, read};
+use super::{Dialect, Inner, Sql, catalogue};
+use crate::store::{Ask, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef};
+
+impl Snapshots for Sql {
+    async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
+        self.run(|inner| async move { snapshot(&inner, &ask).await }).await
+    }
+}
+
+async fn snapshot(inner: &Inner, ask: &Ask) -> Result<Snapshot, StoreError> {
+    let statement = inner.dialect.statement(sql(inner.dialect, ask), values(ask));
+    let row = inner.reads.query_one_raw(statement).await?;
+    let row = row.ok_or_else(|| StoreError::Corrupt("no row for a question".to_owned()))?;
+    let version = row.try_get("", "catalogue_version")?;
+    let in_force = catalogue::at_version(inner, &inner.reads, version).await?;
+    let catalogue = &in_force.catalogue;
+    let revision: Option<i64> = row.try_get("", "tenant_revision")?;
+    Ok(Snapshot {
+        tenant: tenant_facts(&row, catalogue)?.map(Arc::new),
+        subject: subject_facts(&row, &ask.subject, catalogue)?,
+        resources: resource_facts(&row, ask)?,
+        revision: Revision(revision.unwrap_or_default().unsigned_abs()),
+        now: inner.now(row.try_get("", "now_us")?),
+        in_force,
+    })
+}
+
+/// One row in any case: what does not exist is NULL.
+fn sql(dialect: Dialect, ask: &Ask) -> String {
+    let (subject_columns, subject_joins) = subject(dialect, &ask.subject);
+    format!(
+        "SELECT {now} AS now_us, \
+         (SELECT max(version) FROM catalogue) AS catalogue_version, \
+         v.rev AS tenant_revision, {tenant}, {subject_columns}, {resources} AS resources \
+         FROM (SELECT 1 AS one) AS base \
+         LEFT JOIN tenant_rev v ON v.tenant_id = $1 \
+         LEFT JOIN tenant t ON t.tenant_id = $1 \
+         {subject_joins}",
+        now = dialect.now_micros(),
+        tenant = prefixed::<tenant::Entity>("t"),
+        resources = resources(dialect, &ask.resources),
+    )
+}
+
+fn values(ask: &Ask) -> Vec<Value> {
+    let subject = match &ask.subject {
+        SubjectRef::User(user) => user.as_str(),
+        SubjectRef::Member(member) => member.as_str(),
+        SubjectRef::Key(key) => key.as_str(),
+    };
+    let mut values: Vec<Value> = vec![ask.tenant.as_str().into(), subject.into()];
+    match ask.resources.as_slice() {
+        [] => {}
+        [one] => values.extend([one.kind.as_str().into(), one.id.as_str().into()]),
+        many => values.push(read::list(many.iter().map(|r| [r.kind.as_str(), r.id.as_str()]))),
+    }
+    values
+}
+
+fn subject(dialect: Dialect, subject: &SubjectRef) -> (String, &'static str) {
+    let joins = match subject {
+        SubjectRef::User(_) => {
+            "LEFT JOIN tenant_user u ON u.tenant_id = $1 AND u.user_id = $2 \
+             LEFT JOIN member m ON m.tenant_id = $1 AND m.member_id = u.member_id"
+        }
+        SubjectRef::Member(_) => "LEFT JOIN member m ON m.tenant_id = $1 AND m.member_id = $2",
+        SubjectRef::Key(_) => {
+            return (
+                prefixed::<api_key::Entity>("k"),
+                "LEFT JOIN api_key k ON k.tenant_id = $1 AND k.key_id = $2",
+            );
+        }
+    };
+    let columns = format!(
+        "{member}, \
+         (SELECT {sections} FROM member_section s WHERE s.tenant_id = $1 AND s.member_id = m.member_id) AS sections, \
+         (SELECT {grants} FROM resource_grant g WHERE g.tenant_id = $1 AND g.member_id = m.member_id) AS grants",
+        member = prefixed::<member::Entity>("m"),
+        sections = dialect.json_rows("s.section, s.is_on, s.origin"),
+        grants = dialect.json_rows("g.resource_type, g.resource_id, g.expires_us"),
+    );
+    (columns, joins)
+}
+
+/// The statuses of the resources asked for, as a JSON array of `[type, id, status]`.
+fn resources(dialect: Dialect, asked: &[ResourceRef]) -> String {
+    let rows = dialect.json_rows("r.resource_type, r.resource_id, r.status");
+    match asked {
+        [] => "'[]'".to_owned(),
+        [_] => format!(
+            "(SELECT {rows} FROM resource r \
+             WHERE r.tenant_id = $1 AND r.resource_type = $3 AND r.resource_id = $4)"
+        ),
+        _ => format!(
+            "(SELECT {rows} FROM {listed} \
+             JOIN resource r ON r.tenant_id = $1 AND r.resource_type = listed.a AND r.resource_id = listed.b)",
+            listed = read::listed(dialect, "$3"),
+        ),
+    }
+}
+
+/// A table's columns, each named with the alias before it, so that rows of several tables fit side by side.
+fn prefixed<E: EntityTrait>(alias: &str) -> String {
+    let column = |column: E::Column| format!("{alias}.{0} AS {alias}_{0}", column.as_str());
+    E::Column::iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
+fn tenant_facts(row: &QueryResult, catalogue: &Catalogue) -> Result<Option<TenantFacts>, StoreError> {
+    let found = tenant::Model::from_query_result_optional(row, "t_")?;
+    found.map(|found| Ok(TenantFacts::over(&rows::tenant(&found)?, catalogue))).transpose()
+}
+
+fn subject_facts(
+    row: &QueryResult,
+    subject: &SubjectRef,
+    catalogue: &Catalogue,
+) -> Result<SubjectFacts, StoreError> {
+    Ok(match subject {
+        SubjectRef::Key(_) => SubjectFacts::Key(key_facts(row, catalogue)?.map(Arc::new)),
+        SubjectRef::User(_) | SubjectRef::Member(_) => {
+            SubjectFacts::Member(member_facts(row, catalogue)?.map(Arc::new))
+        }
+    })
+}
+
+fn member_facts(row: &QueryResult, catalogue: &Catalogue) -> Result<Option<MemberFacts>, StoreError> {
+    let Some(found) = member::Model::from_query_result_optional(row, "m_")? else {
+        return Ok(None);
+    };
+    let sections: String = row.try_get("", "sections")?;
+    let grants: String = row.try_get("", "grants")?;
+    let member = rows::member(&found, &sections)?;
+    let grants = rows::grants(&member.id, &grants)?;
+    Ok(Some(MemberFacts::over(&member, grants, catalogue)))
+}
+
+fn key_facts(row: &QueryResult, catalogue: &Catalogue) -> Result<Option<KeyFacts>, StoreError> {
+    let Some(found) = api_key::Model::from_query_result_optional(row, "k_")? else {
+        return Ok(None);
+    };
+    let at = At { table: "api_key", key: &found.key_id };
+    let secret = SecretHash(at.hash("secret_hash", &found.secret_hash)?);
+    Ok(Some(KeyFacts::over(&rows::api_key(&found)?, secret, catalogue)))
+}
+
+fn resource_facts(
+    row: &QueryResult,
+    ask: &Ask,
+) -> Result<BTreeMap<ResourceRef, Arc<ResourceFacts>>, StoreError> {
+    let at = At { table: "resource", key: ask.tenant.as_str() };
+    let text: String = row.try_get("", "resources")?;
+    let found: Vec<(String, String, String)> =
+        serde_json::from_str(&text).map_err(|_| at.wrong("resource_id"))?;
+    let fact = |(kind, id, status): (String, String, String)| {
+        let kind = at.parse("resource_type", &kind, TypeKey::parse)?;
+        let id = at.parse("resource_id", &id, ResourceId::parse)?;
+        let status = ResourceStatus::parse(&status).ok_or_else(|| at.wrong("status"))?;
+        Ok((ResourceRef { kind, id }, Arc::new(ResourceFacts { status })))
+    };
+    found.into_iter().map(fact).collect()
+}

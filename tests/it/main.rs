@@ -1,0 +1,4 @@
+//! The store on SQLite and on Postgres.
+
+mod postgres;
+mod store;

@@ -1,0 +1,317 @@
+//! Private Postgres servers for the tests: finds the programs, starts a cluster, hands out databases; knows nothing of Doorward.
+//!
+//! A cluster belongs to this process and ends with it, however it ends. The shell script below owns the server and reads
+//! from a pipe that only this process writes to: the pipe's end of file, which a `kill -9` brings too, is the order to
+//! stop the server and to remove its directory. A machine's own Postgres is never used.
+#![expect(clippy::panic, reason = "a test without its database must fail, and say why")]
+#![expect(clippy::disallowed_methods, reason = "the harness is configured by the environment")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Names the directory that holds `initdb`, `postgres` and `createdb`; what it says is never overruled.
+const DIRECTORY_VARIABLE: &str = "DOORWARD_TEST_POSTGRES";
+const PROGRAMS: [&str; 3] = ["initdb", "postgres", "createdb"];
+const START_ATTEMPTS_MAX: u32 = 5;
+
+/// Where packages put the programs without putting them on PATH: parent, start of the versioned name, rest of the path.
+const INSTALLED: [(&str, &str, &str); 5] = [
+    ("/usr/lib/postgresql", "", "bin"),
+    ("/usr/libexec", "postgresql", ""),
+    ("/usr", "pgsql-", "bin"),
+    ("/opt/homebrew/opt", "postgresql@", "bin"),
+    ("/usr/local/opt", "postgresql@", "bin"),
+];
+
+/// Arguments: the directory of the programs, then options for the server. Answers on stdout: first the directory it
+/// made, then, for each port read from stdin, `ready` or `failed`. The log of a failure is `$directory/log`.
+///
+/// Names sort as people sort them where Postgres can do that (ICU), so that a query that relies on byte order is found.
+const KEEPER: &str = r#"
+trap '' INT TERM HUP PIPE
+programs=$1; shift
+directory=$(mktemp -d "${TMPDIR:-/tmp}/doorward-postgres.XXXXXX" 2>/dev/null ||
+    mktemp -d /tmp/doorward-postgres.XXXXXX) || exit 1
+server=
+finish() {
+    if [ -n "$server" ]; then kill -QUIT "$server"; wait "$server"; fi
+    rm -rf "$directory"
+}
+trap finish EXIT
+exec 2>>"$directory/log"
+echo "$directory"
+
+create() {
+    "$programs/initdb" --pgdata="$directory/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C \
+        --no-sync "$@" >>"$directory/log" </dev/null
+}
+create --locale-provider=icu --icu-locale=en || create
+
+is_up() { grep -q '^ready' "$directory/data/postmaster.pid" 2>/dev/null; }
+start() {
+    port=$1; shift
+    "$programs/postgres" -D "$directory/data" -p "$port" -c listen_addresses=127.0.0.1 \
+        -c unix_socket_directories= -c max_connections=300 -c fsync=off -c full_page_writes=off \
+        "$@" >>"$directory/log" 2>&1 </dev/null &
+    server=$!
+    tries=0
+    until is_up; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 1200 ] || ! kill -0 "$server"; then return 1; fi
+        sleep 0.05
+    done
+}
+
+while read -r wanted; do
+    if start "$wanted" "$@"; then
+        echo ready
+    else
+        kill -QUIT "$server"; wait "$server"; server=
+        echo failed
+    fi
+done
+"#;
+
+/// The address of a new, empty database in the cluster that this process's tests share.
+pub(crate) fn fresh_database() -> String {
+    shared().fresh_database()
+}
+
+/// The address of a new database, in the shared cluster, that is a copy of the database `template` of [`named_database`].
+pub(crate) fn fresh_from_template(template: &str) -> String {
+    shared().fresh_from_template(template)
+}
+
+/// The address of a new, empty database of this name in the shared cluster: to be filled once and then copied.
+pub(crate) fn named_database(name: &str) -> String {
+    shared().create_database(name, None)
+}
+
+/// A cluster of its own that logs each statement; it ends when the value is dropped.
+pub(crate) fn cluster_with_log() -> LoggedCluster {
+    LoggedCluster { cluster: Cluster::start(&["-c", "log_statement=all", "-c", "log_line_prefix=@%d@ "]) }
+}
+
+fn shared() -> &'static Cluster {
+    static SHARED: OnceLock<Cluster> = OnceLock::new();
+    SHARED.get_or_init(|| Cluster::start(&[]))
+}
+
+/// A cluster whose statements can be read.
+pub(crate) struct LoggedCluster {
+    cluster: Cluster,
+}
+
+impl LoggedCluster {
+    /// The address of a new, empty database.
+    pub(crate) fn fresh_database(&self) -> String {
+        self.cluster.fresh_database()
+    }
+
+    /// The statements that the database at `url` has begun to execute until now, oldest first; of a statement of
+    /// several lines, the first. One is logged before it runs: what has been answered is here.
+    pub(crate) fn statements(&self, url: &str) -> Vec<String> {
+        let database = url.rsplit('/').next().unwrap_or_default();
+        let prefix = format!("@{database}@ LOG:  ");
+        self.cluster.log().lines().filter_map(|line| statement(line.strip_prefix(&prefix)?)).collect()
+    }
+}
+
+/// The text of a log entry `statement: …` (simple protocol) or `execute NAME: …` (extended protocol).
+fn statement(entry: &str) -> Option<String> {
+    let (kind, text) = entry.split_once(": ")?;
+    (kind == "statement" || kind.starts_with("execute ")).then(|| text.to_owned())
+}
+
+struct Cluster {
+    programs: PathBuf,
+    port: u16,
+    databases: AtomicU32,
+    keeper: Keeper,
+}
+
+impl Cluster {
+    fn start(options: &[&str]) -> Self {
+        let programs = programs();
+        let mut keeper = Keeper::start(&programs, options);
+        let started = (0..START_ATTEMPTS_MAX).find_map(|_| {
+            let port = free_port();
+            keeper.serves_on(port).then_some(port)
+        });
+        match started {
+            Some(port) => Self { programs, port, databases: AtomicU32::new(0), keeper },
+            None => panic!("Postgres of `{}` did not start:\n{}", programs.display(), keeper.log()),
+        }
+    }
+
+    fn fresh_database(&self) -> String {
+        self.create_database(&self.next_name(), None)
+    }
+
+    fn fresh_from_template(&self, template: &str) -> String {
+        self.create_database(&self.next_name(), Some(template))
+    }
+
+    fn next_name(&self) -> String {
+        format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Postgres itself waits five seconds for a template's last connection (of a pool that is just closing) to end.
+    fn create_database(&self, name: &str, template: Option<&str>) -> String {
+        let output = self.createdb(name, template);
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            panic!("could not create the database `{name}`: {said}\n{}", self.log());
+        }
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+    }
+
+    fn createdb(&self, name: &str, template: Option<&str>) -> Output {
+        let mut command = Command::new(self.programs.join("createdb"));
+        for variable in
+            std::env::vars_os().map(|(key, _)| key).filter(|key| key.to_string_lossy().starts_with("PG"))
+        {
+            command.env_remove(variable);
+        }
+        command.args([
+            "--host=127.0.0.1",
+            "--username=postgres",
+            "--no-password",
+            "--maintenance-db=postgres",
+        ]);
+        command
+            .arg(format!("--port={}", self.port))
+            .args(template.map(|of| format!("--template={of}")))
+            .arg(name);
+        command
+            .stdin(Stdio::null())
+            .output()
+            .unwrap_or_else(|error| panic!("could not run `createdb`: {error}"))
+    }
+
+    fn log(&self) -> String {
+        self.keeper.log()
+    }
+}
+
+/// The running script and the one pipe that keeps it and its server alive.
+struct Keeper {
+    child: Child,
+    orders: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    directory: PathBuf,
+}
+
+impl Keeper {
+    fn start(programs: &Path, options: &[&str]) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", KEEPER, "keeper"]).arg(programs).args(options).current_dir("/").process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        if let Some((user, group)) = unprivileged() {
+            command.uid(user).gid(group);
+        }
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("could not run `/bin/sh`: {error}"));
+        let (orders, answers) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
+        let answers = answers.unwrap_or_else(|| panic!("the keeper has no stdout"));
+        let mut keeper = Self { child, orders, answers, directory: PathBuf::new() };
+        keeper.directory = PathBuf::from(keeper.answer());
+        if !keeper.directory.is_absolute() {
+            panic!("no directory for Postgres could be made below TMPDIR or /tmp");
+        }
+        keeper
+    }
+
+    fn serves_on(&mut self, port: u16) -> bool {
+        let sent = self.orders.as_mut().is_some_and(|orders| writeln!(orders, "{port}").is_ok());
+        sent && self.answer() == "ready"
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        match self.answers.read_line(&mut line) {
+            Ok(_) => line.trim_end().to_owned(),
+            Err(error) => panic!("the keeper of Postgres does not answer: {error}"),
+        }
+    }
+
+    fn log(&self) -> String {
+        let bytes = std::fs::read(self.directory.join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        // It ends by itself at the pipe's end; a failure to wait for that leaves nothing to do.
+        let _ = self.child.wait();
+    }
+}
+
+/// The directory of the programs: the variable's or none; else one on PATH, else the newest installed.
+fn programs() -> PathBuf {
+    if let Some(named) = std::env::var_os(DIRECTORY_VARIABLE) {
+        let named = PathBuf::from(named);
+        return match lacking(&named) {
+            None => named,
+            Some(program) => {
+                panic!("{DIRECTORY_VARIABLE} is `{}`, which has no `{program}`", named.display())
+            }
+        };
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).find(|directory| lacking(directory).is_none());
+    found.or_else(newest_installed).unwrap_or_else(|| {
+        panic!(
+            "no Postgres server was found (`initdb`, `postgres`, `createdb`): install the package `postgresql`, \
+             or let {DIRECTORY_VARIABLE} name the directory that holds them; `./scripts/test.sh` installs it"
+        )
+    })
+}
+
+fn lacking(directory: &Path) -> Option<&'static str> {
+    PROGRAMS.into_iter().find(|program| !directory.is_absolute() || !directory.join(program).is_file())
+}
+
+fn newest_installed() -> Option<PathBuf> {
+    let mut found: Vec<(u32, PathBuf)> = INSTALLED.into_iter().flat_map(installed_below).collect();
+    found.retain(|(_, directory)| lacking(directory).is_none());
+    found.into_iter().max().map(|(_, directory)| directory)
+}
+
+fn installed_below((parent, start, rest): (&str, &str, &str)) -> Vec<(u32, PathBuf)> {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    let versioned = entries.filter_map(|entry| {
+        let version = entry.file_name().to_str()?.strip_prefix(start)?.parse().ok()?;
+        Some((version, entry.path().join(rest)))
+    });
+    versioned.collect()
+}
+
+/// Whom the server runs as where this process is root, which Postgres refuses: user and group id.
+fn unprivileged() -> Option<(u32, u32)> {
+    if id(&["-u"])? != 0 {
+        return None;
+    }
+    let known =
+        ["postgres", "nobody"].into_iter().find_map(|name| Some((id(&["-u", name])?, id(&["-g", name])?)));
+    Some(known.unwrap_or_else(|| {
+        panic!("Postgres does not run as root, and there is no user `postgres` or `nobody`")
+    }))
+}
+
+fn id(arguments: &[&str]) -> Option<u32> {
+    let output = Command::new("id").args(arguments).stdin(Stdio::null()).output().ok()?;
+    String::from_utf8_lossy(&output.stdout).trim().parse().ok()
+}
+
+/// A port that was free a moment ago; who loses it to another process in between asks again.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    listener.unwrap_or_else(|error| panic!("no free port on 127.0.0.1: {error}")).port()
+}

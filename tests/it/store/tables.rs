@@ -1,0 +1,91 @@
+//! The tables as text, read past the store: what a row holds, byte for byte.
+
+use sea_orm::{ConnectionTrait, Database as Db, DatabaseConnection, DbBackend, QueryResult, Statement};
+
+use super::{Database, Store};
+
+/// Every table that holds rows of a tenant.
+const TABLES: [&str; 13] = [
+    "tenant_rev",
+    "tenant",
+    "tenant_slug",
+    "member",
+    "tenant_user",
+    "member_person",
+    "member_section",
+    "invitation",
+    "resource",
+    "resource_grant",
+    "api_key",
+    "change_log",
+    "request",
+];
+
+/// A connection of a test's own.
+pub(super) struct Tables {
+    connection: DatabaseConnection,
+    backend: DbBackend,
+}
+
+impl Tables {
+    pub(super) async fn of(store: &Store) -> Self {
+        let backend = match store.database {
+            Database::Sqlite => DbBackend::Sqlite,
+            Database::Postgres => DbBackend::Postgres,
+        };
+        Self { connection: Db::connect(store.url.as_str()).await.unwrap(), backend }
+    }
+
+    /// Every row of a tenant, in every table, as sorted text.
+    pub(super) async fn of_tenant(&self, tenant: &str) -> Vec<String> {
+        let mut rows = Vec::new();
+        for table in TABLES.into_iter().chain(["outbox"]) {
+            rows.extend(self.rows(table, &format!("tenant_id = '{tenant}'")).await);
+        }
+        rows
+    }
+
+    /// Every row of every table, as sorted text.
+    pub(super) async fn everything(&self) -> Vec<String> {
+        let mut rows = Vec::new();
+        for table in TABLES.into_iter().chain(["outbox", "catalogue"]) {
+            rows.extend(self.rows(table, "true").await);
+        }
+        rows
+    }
+
+    /// The rows of a table that meet a condition, as sorted text.
+    pub(super) async fn rows(&self, table: &str, condition: &str) -> Vec<String> {
+        let columns = self.columns(table).await;
+        let texts = columns.iter().map(|column| match self.backend {
+            DbBackend::Sqlite => format!("'{column}=' || quote({column})"),
+            _ => format!("'{column}=' || coalesce({column}::text, 'NULL')"),
+        });
+        let text = texts.collect::<Vec<_>>().join(" || ' ' || ");
+        let rows = self.query(&format!("SELECT {text} AS line FROM {table} WHERE {condition}")).await;
+        let line = |row: &QueryResult| format!("{table}: {}", row.try_get::<String>("", "line").unwrap());
+        let mut rows: Vec<_> = rows.iter().map(line).collect();
+        rows.sort();
+        rows
+    }
+
+    async fn columns(&self, table: &str) -> Vec<String> {
+        let sql = match self.backend {
+            DbBackend::Sqlite => format!("SELECT name FROM pragma_table_info('{table}')"),
+            _ => {
+                format!(
+                    "SELECT column_name::text AS name FROM information_schema.columns WHERE table_name = '{table}'"
+                )
+            }
+        };
+        self.query(&sql).await.iter().map(|row| row.try_get("", "name").unwrap()).collect()
+    }
+
+    pub(super) async fn query(&self, sql: &str) -> Vec<QueryResult> {
+        self.connection.query_all_raw(Statement::from_string(self.backend, sql)).await.unwrap()
+    }
+
+    pub(super) async fn execute(&self, sql: &str) {
+        self.connection.execute_unprepared(sql).await.unwrap();
+    }
+}
