@@ -1,5 +1,10 @@
-//! The binary; so far there is only the engine to build on.
+//! The binary: an allocator, and the command line.
 
-fn main() {
-    println!("doorward {}: the engine and the API, no service yet", env!("CARGO_PKG_VERSION"));
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    doorward::cli::run(std::env::args_os())
 }

@@ -111,8 +111,29 @@ pub struct Receipt<A> {
     pub answer: A,
     /// The tenant's revision now; of a repeated request, the one it had made.
     pub revision: Revision,
+    /// What came of it.
+    pub effect: Effect,
+}
+
+/// What came of an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Something was changed.
+    Applied,
+    /// All was as it was asked for.
+    Unchanged,
+    /// It could be done, and was not: only its checks were wanted.
+    Validated,
+    /// It was done before, by the same request.
+    Replayed,
+}
+
+impl<A> Receipt<A> {
     /// Whether this answers an earlier request.
-    pub replayed: bool,
+    #[must_use]
+    pub fn replayed(&self) -> bool {
+        self.effect == Effect::Replayed
+    }
 }
 
 /// Why an act was not done.

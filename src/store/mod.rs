@@ -10,7 +10,7 @@ pub mod snapshots;
 pub mod sql;
 pub mod state;
 
-pub use act::{Act, CommitError, Commits, Letter, Planned, Receipt, RequestKey, Target};
+pub use act::{Act, CommitError, Commits, Effect, Letter, Planned, Receipt, RequestKey, Target};
 pub use directory::Directory;
 pub use snapshots::{Ask, InForce, Snapshot, Snapshots, SubjectFacts, SubjectRef};
 pub use state::{Needs, State};

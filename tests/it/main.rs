@@ -1,4 +1,34 @@
-//! The store on SQLite and on Postgres.
+//! The service's promises, each over real gRPC, on SQLite and on Postgres.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "../support/mod.rs"]
+mod support;
+
+mod harness;
 mod postgres;
+
+mod api_keys;
+mod audit;
+mod binary;
+mod catalogue;
+mod checks;
+mod cli;
+mod coverage;
+mod demo;
+mod firewall;
+mod grants;
+mod invitations;
+mod kill;
+mod lifecycle;
+mod lists;
+mod members;
+mod resources;
+mod scenarios;
+mod sections;
+mod serve;
+mod settings;
 mod store;
+mod subscriptions;
+mod tenants;
+mod world;

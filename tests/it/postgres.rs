@@ -82,16 +82,6 @@ pub(crate) fn fresh_database() -> String {
     shared().fresh_database()
 }
 
-/// The address of a new database, in the shared cluster, that is a copy of the database `template` of [`named_database`].
-pub(crate) fn fresh_from_template(template: &str) -> String {
-    shared().fresh_from_template(template)
-}
-
-/// The address of a new, empty database of this name in the shared cluster: to be filled once and then copied.
-pub(crate) fn named_database(name: &str) -> String {
-    shared().create_database(name, None)
-}
-
 /// A cluster of its own that logs each statement; it ends when the value is dropped.
 pub(crate) fn cluster_with_log() -> LoggedCluster {
     LoggedCluster { cluster: Cluster::start(&["-c", "log_statement=all", "-c", "log_line_prefix=@%d@ "]) }
@@ -150,20 +140,8 @@ impl Cluster {
     }
 
     fn fresh_database(&self) -> String {
-        self.create_database(&self.next_name(), None)
-    }
-
-    fn fresh_from_template(&self, template: &str) -> String {
-        self.create_database(&self.next_name(), Some(template))
-    }
-
-    fn next_name(&self) -> String {
-        format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Postgres itself waits five seconds for a template's last connection (of a pool that is just closing) to end.
-    fn create_database(&self, name: &str, template: Option<&str>) -> String {
-        let output = self.createdb(name, template);
+        let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let output = self.createdb(&name);
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             panic!("could not create the database `{name}`: {said}\n{}", self.log());
@@ -171,7 +149,7 @@ impl Cluster {
         format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
     }
 
-    fn createdb(&self, name: &str, template: Option<&str>) -> Output {
+    fn createdb(&self, name: &str) -> Output {
         let mut command = Command::new(self.programs.join("createdb"));
         for variable in
             std::env::vars_os().map(|(key, _)| key).filter(|key| key.to_string_lossy().starts_with("PG"))
@@ -184,10 +162,7 @@ impl Cluster {
             "--no-password",
             "--maintenance-db=postgres",
         ]);
-        command
-            .arg(format!("--port={}", self.port))
-            .args(template.map(|of| format!("--template={of}")))
-            .arg(name);
+        command.arg(format!("--port={}", self.port)).arg(name);
         command
             .stdin(Stdio::null())
             .output()

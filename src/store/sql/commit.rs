@@ -17,7 +17,7 @@ use self::request::{Claim, Request};
 use super::apply::{ApplyError, Place, apply};
 use super::state::{Gatherer, Moment, moment};
 use super::{Dialect, Inner, Sql, StoreError, catalogue, rows};
-use crate::store::{Act, CommitError, Commits, Letter, Needs, Planned, Receipt, State, Target};
+use crate::store::{Act, CommitError, Commits, Effect, Letter, Needs, Planned, Receipt, State, Target};
 
 impl Commits for Sql {
     async fn commit<A, R, P>(&self, act: Act, needs: Needs, plan: P) -> Result<Receipt<A>, CommitError<R>>
@@ -104,7 +104,10 @@ where
             Claim::Reused => return Err(CommitError::RequestReused),
             Claim::Repeated { answer, revision } => {
                 let answer = request::understand(&answer)?;
-                return Ok(Outcome { receipt: Receipt { answer, revision, replayed: true }, keep: false });
+                return Ok(Outcome {
+                    receipt: Receipt { answer, revision, effect: Effect::Replayed },
+                    keep: false,
+                });
             }
         }
     }
@@ -118,14 +121,15 @@ where
     let planned = plan(&state).map_err(CommitError::Refused)?;
     let revision = write(inner, transaction, act, &state, head, &planned.changes, &planned.letters).await?;
     if act.validate_only {
-        let receipt = Receipt { answer: planned.answer, revision: state.revision, replayed: false };
+        let receipt = Receipt { answer: planned.answer, revision: state.revision, effect: Effect::Validated };
         return Ok(Outcome { receipt, keep: false });
     }
     if let Some(request) = &request {
         let answer = rows::json(&planned.answer)?;
         request.answer(inner.dialect, transaction, answer, revision, state.now).await?;
     }
-    Ok(Outcome { receipt: Receipt { answer: planned.answer, revision, replayed: false }, keep: true })
+    let effect = if planned.changes.is_empty() { Effect::Unchanged } else { Effect::Applied };
+    Ok(Outcome { receipt: Receipt { answer: planned.answer, revision, effect }, keep: true })
 }
 
 async fn gather(

@@ -70,7 +70,7 @@ async fn open(options: Options) -> Result<Inner, StoreError> {
     let reads = connect(&options.url, options.reads_max, Access::Read).await?;
     let now = options.clock.now().micros();
     let in_force = found(dialect, &writes, &options.catalogue, now).await?;
-    Ok(Inner { reads, writes, dialect, clock: options.clock, in_force: ArcSwap::new(in_force), _lock: lock })
+    Ok(Inner { reads, writes, dialect, clock: options.clock, in_force: ArcSwap::new(in_force), lock })
 }
 
 /// What every database has from its first opening: an identity, the platform's revision, a catalogue.
@@ -95,10 +95,19 @@ async fn found(
 /// [`StoreError`] where the database cannot be reached or a step fails; no step is taken by halves then.
 pub async fn migrate(url: &str) -> Result<MigrationState, StoreError> {
     let dialect = dialect(url)?;
-    let _lock = match dialect {
+    let lock = match dialect {
         Dialect::Sqlite => Some(lock(&sqlite_path(url))?),
         Dialect::Postgres => None,
     };
+    let migrated = migrate_alone(dialect, url).await;
+    if let Some(lock) = lock {
+        // A child process that is being started may still hold the file open: closing it is not enough.
+        let _ = lock.unlock();
+    }
+    migrated
+}
+
+async fn migrate_alone(dialect: Dialect, url: &str) -> Result<MigrationState, StoreError> {
     let database = connect(url, 1, Access::Write).await?;
     let transaction = database.begin().await?;
     if dialect == Dialect::Postgres {

@@ -42,7 +42,16 @@ struct Inner {
     /// The newest catalogue seen; each statement says which version is in force.
     in_force: ArcSwap<InForce>,
     /// Held for as long as a SQLite file is open.
-    _lock: Option<File>,
+    lock: Option<File>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // A child process that is being started may still hold the file open: closing it is not enough.
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
+    }
 }
 
 /// What differs between the two databases.

@@ -79,7 +79,7 @@ on_both!(a_mutation_that_changes_nothing_makes_no_revision, |store| {
     store.tenant("acme").await;
     let before = Tables::of(&store).await.everything().await;
     let receipt = store.write("acme", Vec::new()).await;
-    assert_eq!((receipt.revision, receipt.replayed), (Revision(1), false));
+    assert_eq!((receipt.revision, receipt.replayed()), (Revision(1), false));
     assert_eq!(Tables::of(&store).await.everything().await, before);
 });
 

@@ -24,11 +24,11 @@ fn register(id: &str) -> impl Fn(&State) -> Result<Planned<String>, No> + Clone 
 on_both!(a_repeated_request_is_answered_as_the_first_time, |store| {
     store.tenant("acme").await;
     let first = store.commit(keyed(on("acme"), "r1", 1), Needs::default(), register("a1")).await.unwrap();
-    assert_eq!((first.answer.as_str(), first.revision, first.replayed), ("a1", Revision(2), false));
+    assert_eq!((first.answer.as_str(), first.revision, first.replayed()), ("a1", Revision(2), false));
     store.write("acme", vec![new_resource("a2")]).await;
     store.clock.set(NOW.plus_seconds(A_DAY - 1));
     let again = store.commit(keyed(on("acme"), "r1", 1), Needs::default(), register("a3")).await.unwrap();
-    assert_eq!((again.answer.as_str(), again.revision, again.replayed), ("a1", Revision(2), true));
+    assert_eq!((again.answer.as_str(), again.revision, again.replayed()), ("a1", Revision(2), true));
     assert_eq!(store.log("acme").await.len(), 3);
 });
 
@@ -47,7 +47,7 @@ on_both!(a_request_id_is_the_callers_and_the_tenants_own, |store| {
     other.caller = "service:billing".to_owned();
     for (act, id) in [(keyed(on("acme"), "r1", 1), "a1"), (other, "a2"), (keyed(on("beta"), "r1", 3), "a1")] {
         let answer = store.commit(act, Needs::default(), register(id)).await.unwrap();
-        assert_eq!((answer.answer.as_str(), answer.replayed), (id, false));
+        assert_eq!((answer.answer.as_str(), answer.replayed()), (id, false));
     }
 });
 
@@ -57,7 +57,7 @@ on_both!(after_a_day_a_request_is_a_new_one, |store| {
     store.commit(keyed(on("acme"), "r2", 1), Needs::default(), register("a2")).await.unwrap();
     store.clock.set(NOW.plus_seconds(A_DAY));
     let again = store.commit(keyed(on("acme"), "r1", 2), Needs::default(), register("a3")).await.unwrap();
-    assert_eq!((again.answer.as_str(), again.replayed), ("a3", false));
+    assert_eq!((again.answer.as_str(), again.replayed()), ("a3", false));
     // The other one is forgotten, the one that was taken over is kept.
     let kept = Tables::of(&store).await.rows("request", "true").await;
     assert!(kept.len() == 1 && kept[0].contains("r1"), "{kept:?}");
@@ -69,9 +69,9 @@ on_both!(what_was_refused_or_only_checked_is_not_remembered, |store| {
     let refused = store.commit(keyed(on("acme"), "r1", 1), Needs::default(), refuse).await;
     assert!(matches!(refused, Err(CommitError::Refused("no"))));
     let check = Act { validate_only: true, ..keyed(on("acme"), "r1", 2) };
-    assert!(!store.commit(check, Needs::default(), register("a1")).await.unwrap().replayed);
+    assert!(!store.commit(check, Needs::default(), register("a1")).await.unwrap().replayed());
     let made = store.commit(keyed(on("acme"), "r1", 3), Needs::default(), register("a1")).await.unwrap();
-    assert!(!made.replayed);
+    assert!(!made.replayed());
 });
 
 on_both!(a_request_that_changed_nothing_is_remembered_too, |store| {
@@ -80,10 +80,10 @@ on_both!(a_request_that_changed_nothing_is_remembered_too, |store| {
         move |_: &State| Ok(Planned { changes: Vec::new(), letters: Vec::new(), answer: answer.to_owned() })
     };
     let first = store.commit(keyed(on("acme"), "r1", 1), Needs::default(), nothing("one")).await.unwrap();
-    assert_eq!((first.revision, first.replayed), (Revision(1), false));
+    assert_eq!((first.revision, first.replayed()), (Revision(1), false));
     store.write("acme", vec![new_resource("a1")]).await;
     let again = store.commit(keyed(on("acme"), "r1", 1), Needs::default(), nothing("two")).await.unwrap();
-    assert_eq!((again.answer.as_str(), again.revision, again.replayed), ("one", Revision(1), true));
+    assert_eq!((again.answer.as_str(), again.revision, again.replayed()), ("one", Revision(1), true));
 });
 
 on_both!(of_a_hundred_same_requests_one_is_applied, |store| {
@@ -103,7 +103,7 @@ on_both!(of_a_hundred_same_requests_one_is_applied, |store| {
 fn one_answer(answers: &[Result<Receipt<String>, CommitError<No>>]) {
     assert_eq!(successes(answers, |_| false), CALLERS);
     let receipts: Vec<_> = answers.iter().map(|answer| answer.as_ref().unwrap()).collect();
-    assert_eq!(receipts.iter().filter(|receipt| !receipt.replayed).count(), 1);
+    assert_eq!(receipts.iter().filter(|receipt| !receipt.replayed()).count(), 1);
     for receipt in &receipts {
         assert_eq!((&receipt.answer, receipt.revision), (&receipts[0].answer, receipts[0].revision));
     }
@@ -147,7 +147,7 @@ on_both!(creations_that_take_over_forgotten_requests_do_not_block_each_other, |s
     })
     .await;
     assert_eq!(successes(&answers, |_| false), 20);
-    assert!(answers.iter().all(|answer| !answer.as_ref().unwrap().replayed));
+    assert!(answers.iter().all(|answer| !answer.as_ref().unwrap().replayed()));
 });
 
 on_both!(a_tenant_that_never_was_keeps_no_requests, |store| {
@@ -156,7 +156,7 @@ on_both!(a_tenant_that_never_was_keeps_no_requests, |store| {
         Ok(planned(Vec::new()))
     });
     let receipt = answer.await.unwrap();
-    assert_eq!((receipt.revision, receipt.replayed), (Revision(0), false));
+    assert_eq!((receipt.revision, receipt.replayed()), (Revision(0), false));
     assert!(Tables::of(&store).await.rows("request", "true").await.is_empty());
     assert!(store.sql.tenant(tenant_id("nowhere")).await.unwrap().is_none());
 });

@@ -22,7 +22,8 @@ const REMOVED_MAX: i64 = 100;
 pub(super) struct Request<'a> {
     /// Of a tenant to be created, the platform: its id may be another one each time.
     tenant: &'a str,
-    caller: &'a str,
+    /// With the actor: what one acting member was answered is not another's to hear.
+    caller: String,
     id: &'a str,
     digest: [u8; 32],
 }
@@ -52,7 +53,7 @@ impl<'a> Request<'a> {
             Target::NewTenant(_) => PLATFORM,
             target @ (Target::Tenant(_) | Target::Platform) => target.as_str(),
         };
-        Some(Self { tenant, caller: &act.caller, id: &key.id, digest: key.digest })
+        Some(Self { tenant, caller: caller(act), id: &key.id, digest: key.digest })
     }
 
     pub(super) async fn claim(
@@ -63,7 +64,7 @@ impl<'a> Request<'a> {
     ) -> Result<Claim, StoreError> {
         let values = [
             self.tenant.into(),
-            self.caller.into(),
+            self.caller.as_str().into(),
             self.id.into(),
             self.digest.to_vec().into(),
             now.micros().into(),
@@ -96,7 +97,7 @@ impl<'a> Request<'a> {
         let sql = "UPDATE request SET answer = $4, rev = $5 WHERE tenant_id = $1 AND caller = $2 AND request_id = $3";
         let values = [
             self.tenant.into(),
-            self.caller.into(),
+            self.caller.as_str().into(),
             self.id.into(),
             answer.into(),
             i64::try_from(revision.0).unwrap_or(i64::MAX).into(),
@@ -119,4 +120,11 @@ impl<'a> Request<'a> {
 /// An answer as it was kept.
 pub(super) fn understand<A: DeserializeOwned>(answer: &str) -> Result<A, StoreError> {
     serde_json::from_str(answer).map_err(|error| StoreError::Corrupt(format!("request.answer: {error}")))
+}
+
+fn caller(act: &Act) -> String {
+    match &act.actor {
+        Some(actor) => format!("{}/{actor}", act.caller),
+        None => act.caller.clone(),
+    }
 }

@@ -1,0 +1,39 @@
+# Thin names for what people type; the scripts are the truth. `just` lists them.
+
+_default:
+    @just --list
+
+# Every test, Postgres and Redis included.
+test *arguments:
+    ./scripts/test.sh {{ arguments }}
+
+# What a change must pass before it lands.
+ci:
+    ./.ci/run
+
+# A service to try: embedded database, nothing to install.
+demo:
+    cargo run --release -- demo
+
+fmt:
+    cargo fmt --all
+
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# The protobuf files (needs buf).
+lint-proto:
+    buf lint
+
+# Licences, bans, sources, advisories (needs cargo-deny).
+deny:
+    cargo deny --locked check
+
+# Style and layers only: seconds.
+tidy:
+    cargo test --locked --test tidy
+
+# Open the API documentation of the workspace.
+doc:
+    cargo doc --workspace --no-deps --open

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Runs every test. What the tests need is installed where it is missing; nothing is skipped.
+# Arguments go to `cargo test`: ./scripts/test.sh --test tidy
+#
+# DOORWARD_TEST_POSTGRES: the directory of Postgres's programs, if not the installed ones. It is taken at its word.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+fail() {
+    echo "test.sh: $*" >&2
+    exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# Programs that the tests start: initdb and postgres as servers of their own, createdb for databases in them.
+is_postgres() { [[ $1 == /* && -x $1/initdb && -x $1/postgres && -x $1/createdb ]]; }
+
+has_postgres() {
+    local directory path
+    IFS=: read -ra path <<<"$PATH"
+    for directory in "${path[@]}" /usr/lib/postgresql/*/bin /usr/libexec/postgresql* /usr/pgsql-*/bin \
+        /opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin; do
+        if is_postgres "$directory"; then return 0; fi
+    done
+    return 1
+}
+
+as_root() {
+    if [[ $(id -u) == 0 ]]; then
+        "$@"
+    elif has sudo; then
+        sudo "$@"
+    else
+        fail "installing needs root, and there is no sudo; run as root: $*"
+    fi
+}
+
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@"; }
+
+manager() {
+    local known
+    for known in apt-get dnf apk brew; do
+        if has "$known"; then
+            echo "$known"
+            return
+        fi
+    done
+    fail "please install postgresql and redis-server: no apt-get, dnf, apk or brew is here to do it"
+}
+
+# Each system has its own names: of a package manager and a need, the packages.
+packages() {
+    case $1/$2 in
+    apt-get/postgres) echo postgresql ;;
+    apt-get/redis) echo redis-server ;;
+    dnf/postgres) echo postgresql-server ;;
+    apk/postgres) echo postgresql postgresql-client ;;
+    brew/postgres) echo postgresql@17 ;;
+    */redis) echo redis ;;
+    esac
+}
+
+# Arguments: the needs that are missing, of `postgres` and `redis`.
+install_missing() {
+    local by need names wanted=()
+    by=$(manager)
+    for need in "$@"; do
+        read -ra names <<<"$(packages "$by" "$need")"
+        wanted+=("${names[@]}")
+    done
+    echo "test.sh: installing ${wanted[*]} with $by"
+    case $by in
+    apt-get)
+        apt update
+        apt install --yes --no-install-recommends "${wanted[@]}"
+        ;;
+    dnf) as_root dnf install --assumeyes "${wanted[@]}" ;;
+    apk) as_root apk add "${wanted[@]}" ;;
+    brew) brew install "${wanted[@]}" ;;
+    esac
+}
+
+if ! has cargo && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]]; then
+    PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+fi
+has cargo || fail "Rust is missing: see https://rustup.rs"
+has cc || fail "a C compiler is missing (no cc): install gcc or clang (Debian: build-essential)"
+
+missing=()
+if [[ -n ${DOORWARD_TEST_POSTGRES+set} ]]; then
+    is_postgres "$DOORWARD_TEST_POSTGRES" ||
+        fail "DOORWARD_TEST_POSTGRES is '$DOORWARD_TEST_POSTGRES', which has no initdb, postgres and createdb"
+elif ! has_postgres; then
+    missing+=(postgres)
+fi
+has redis-server || missing+=(redis)
+
+if ((${#missing[@]})); then
+    install_missing "${missing[@]}"
+    [[ -n ${DOORWARD_TEST_POSTGRES+set} ]] || has_postgres ||
+        fail "postgresql was installed, and initdb, postgres and createdb are still not found"
+    has redis-server || fail "redis was installed, and redis-server is still not found"
+fi
+
+cargo test --workspace --locked "$@"

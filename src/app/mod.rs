@@ -1,0 +1,275 @@
+//! Composes everything and decides nothing: layers, runtimes, listeners, the beginning and the end.
+//!
+//! gRPC runs on one single-threaded runtime per core, each with a socket of its own on the same port; the database's
+//! work runs on a runtime with several threads (see docs/decisions/0003-runtimes.md).
+
+mod listen;
+mod workers;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use self::workers::Workers;
+use crate::caller::Credentials;
+use crate::catalogue;
+use crate::clock::Clock;
+use crate::http::{self, Readiness};
+use crate::proto::access_service_server::AccessServiceServer;
+use crate::resolver::Resolver;
+use crate::service::{Backend, Policy, Service};
+use crate::settings::{self, Settings};
+use crate::store::StoreError;
+use crate::store::sql::{self, Sql};
+use crate::telemetry::Metrics;
+use crate::wire::Grpc;
+
+/// How long the schema of a Postgres database is waited for between two looks.
+const SCHEMA_POLL: Duration = Duration::from_secs(1);
+
+/// The layers under the service.
+struct Layers;
+
+impl Backend for Layers {
+    type Snapshots = Sql;
+    type Directory = Sql;
+    type Commits = Sql;
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong or missing.
+    #[error(transparent)]
+    Settings(#[from] settings::Error),
+    /// The configured catalogue cannot be used.
+    #[error("the catalogue file {} cannot be used: {problem}", file.display())]
+    Catalogue {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The system gave no thread, socket or signal.
+    #[error("the system refused: {0}")]
+    System(#[from] io::Error),
+}
+
+/// A service that answers, until it is stopped or dropped.
+pub struct Running {
+    /// Where gRPC, health and reflection answer.
+    pub grpc: SocketAddr,
+    /// Where metrics and probes answer.
+    pub admin: SocketAddr,
+    health: HealthReporter,
+    workers: Option<Workers>,
+    base: Option<Base>,
+    signals: Option<Signals>,
+}
+
+/// What the service stands on: the database's runtime, and the admin port from the first moment on.
+struct Base {
+    database: Runtime,
+    stop: CancellationToken,
+    grace: Duration,
+    readiness: Arc<Readiness>,
+    metrics: Arc<Metrics>,
+    admin: SocketAddr,
+    admin_task: JoinHandle<()>,
+}
+
+/// Starts the service; answers once it can be called.
+///
+/// On SQLite the schema is brought up to date; on Postgres it is waited for.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub fn start(settings: &Settings, clock: Clock) -> Result<Running, StartError> {
+    let base = Base::start(settings)?;
+    let store = base.database.block_on(open(settings, clock, base.database.handle().clone()))?;
+    base.serve(settings, store, None)
+}
+
+/// The same, listening to SIGTERM and SIGINT from the first moment on: none where one came before the start was done.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_unless_stopped(settings: &Settings, clock: Clock) -> Result<Option<Running>, StartError> {
+    let base = Base::start(settings)?;
+    let opened = base.database.block_on(async {
+        let mut signals = Signals::install()?;
+        tokio::select! {
+            opened = open(settings, clock, base.database.handle().clone()) => {
+                Ok::<_, StartError>(Some((opened?, signals)))
+            }
+            () = signals.wait() => Ok(None),
+        }
+    })?;
+    opened.map(|(store, signals)| base.serve(settings, store, Some(signals))).transpose()
+}
+
+impl Base {
+    fn start(settings: &Settings) -> Result<Self, StartError> {
+        settings.require_for_serving()?;
+        let database = Builder::new_multi_thread().enable_all().thread_name("doorward-database").build()?;
+        let (stop, metrics) = (CancellationToken::new(), Arc::new(Metrics::new()));
+        let readiness = Arc::new(Readiness::starting());
+        let listener = listen::one(settings.admin.listen)?;
+        let admin = listener.local_addr()?;
+        let router = http::router(Arc::clone(&metrics), Arc::clone(&readiness));
+        let admin_task = database.spawn(listen::serve_admin(listener, router, stop.clone()));
+        let grace = Duration::from_millis(settings.server.grace_ms);
+        Ok(Self { database, stop, grace, readiness, metrics, admin, admin_task })
+    }
+
+    fn serve(self, settings: &Settings, store: Sql, signals: Option<Signals>) -> Result<Running, StartError> {
+        let credentials = Arc::new(Credentials::operator(&settings.auth.operator_token));
+        let keys = settings.keys()?;
+        let (resolver, policy) = (Resolver::over(store.clone()), policy(&settings.policy));
+        let service = Service::<Layers>::over(resolver, store.clone(), store, policy, keys.clone());
+        let grpc = Grpc::over(Arc::new(service), credentials, keys, Arc::clone(&self.metrics));
+
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let routes = Routes::new(health_service).add_service(AccessServiceServer::new(grpc));
+        let routes = workers::with_reflection(routes).map_err(io::Error::other)?;
+        let listeners = listen::shared(settings.server.listen, worker_count(&settings.server))?;
+        let grpc = listen::address(&listeners, settings.server.listen)?;
+        let workers = Workers::start(listeners, &self.stop, self.grace, &routes)?;
+        self.database.block_on(health.set_serving::<AccessServiceServer<Grpc<Layers>>>());
+        self.readiness.ready();
+        let (admin, workers) = (self.admin, Some(workers));
+        Ok(Running { grpc, admin, health, workers, base: Some(self), signals })
+    }
+}
+
+/// The signals that end the service.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn worker_count(server: &settings::Server) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    if server.workers == 0 { cores() } else { server.workers }
+}
+
+fn policy(settings: &settings::Policy) -> Policy {
+    Policy {
+        trial_seconds: i64::from(settings.trial_days) * 24 * 60 * 60,
+        grace_seconds: i64::from(settings.grace_days) * 24 * 60 * 60,
+        invitation_seconds: i64::from(settings.invitation_hours) * 60 * 60,
+    }
+}
+
+fn catalogue_document(settings: &Settings) -> Result<String, StartError> {
+    let Some(file) = &settings.catalogue.file else {
+        return Ok(catalogue::SHIPPED.to_owned());
+    };
+    let refused = |problem: String| StartError::Catalogue { file: file.clone(), problem };
+    let document = std::fs::read_to_string(file).map_err(|error| refused(error.to_string()))?;
+    catalogue::parse(&document).map_err(|problems| refused(problems.join("\n")))?;
+    Ok(document)
+}
+
+async fn open(settings: &Settings, clock: Clock, runtime: tokio::runtime::Handle) -> Result<Sql, StartError> {
+    let url = settings.database.url.expose_secret();
+    if url.starts_with("sqlite:") {
+        sql::migrate(url).await?;
+    } else {
+        wait_for_schema(url).await?;
+    }
+    let options = sql::Options {
+        url: url.to_owned(),
+        clock,
+        reads_max: settings.database.reads_max,
+        writes_max: settings.database.writes_max,
+        catalogue: catalogue_document(settings)?,
+    };
+    Ok(Sql::open(options, runtime).await?)
+}
+
+async fn wait_for_schema(url: &str) -> Result<(), StoreError> {
+    loop {
+        let state = sql::migration_state(url).await?;
+        if state.pending.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(pending = ?state.pending, "waiting for the schema: run `doorward migrate up`");
+        tokio::time::sleep(SCHEMA_POLL).await;
+    }
+}
+
+impl Running {
+    /// Waits for SIGTERM or SIGINT, where they are listened to, and stops.
+    pub fn wait_for_signal_and_stop(mut self) {
+        if let (Some(base), Some(signals)) = (&self.base, &mut self.signals) {
+            base.database.block_on(signals.wait());
+        }
+        tracing::info!("stopping");
+        self.end();
+    }
+
+    /// Stops: NOT_SERVING, no new connections, calls in flight finish within the grace.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let Some(base) = self.base.take() else { return };
+        base.readiness.set("stopping");
+        base.database.block_on(async {
+            self.health.set_not_serving::<AccessServiceServer<Grpc<Layers>>>().await;
+            self.health.set_service_status("", ServingStatus::NotServing).await;
+        });
+        base.stop.cancel();
+        if let Some(workers) = self.workers.take() {
+            workers.join();
+        }
+        let ended = async { tokio::time::timeout(base.grace, base.admin_task).await };
+        if base.database.block_on(ended).is_err() {
+            tracing::warn!("the admin port was cut off at the end of the grace");
+        }
+        base.database.shutdown_timeout(base.grace);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,135 @@
+//! A client of a running service. Its errors say what to do next.
+
+use std::future::Future;
+use std::time::Duration;
+
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::runtime::Builder;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
+
+use super::Failure;
+use super::output::Format;
+use crate::proto::access_service_client::AccessServiceClient;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Which service to ask, and as whom.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Connection {
+    /// Where the service answers.
+    #[arg(long, env = "DOORWARD_ADDRESS", default_value = "http://127.0.0.1:50051", value_name = "URL")]
+    address: String,
+    /// The operator's token. In the environment it cannot be seen by others on this machine.
+    #[arg(long, env = "DOORWARD_TOKEN", hide_env_values = true)]
+    token: Option<SecretString>,
+    /// The form of the answer.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) output: Format,
+}
+
+/// A connected client.
+pub(super) type Client = AccessServiceClient<InterceptedService<Channel, Bearer>>;
+
+/// Adds the token to each call.
+#[derive(Clone)]
+pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(bearer) = &self.0 {
+            request.metadata_mut().insert("authorization", bearer.clone());
+        }
+        Ok(request)
+    }
+}
+
+impl Connection {
+    /// To an address, with a token.
+    pub(super) fn to(address: String, token: SecretString) -> Self {
+        Self { address, token: Some(token), output: Format::Text }
+    }
+
+    /// Connects, and does something with the client.
+    pub(super) fn run<T, F>(&self, work: impl FnOnce(Client) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let bearer = Bearer(self.bearer()?);
+        let endpoint = self.endpoint()?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let channel = endpoint.connect().await.map_err(|error| self.unreachable(&error))?;
+            work(AccessServiceClient::with_interceptor(channel, bearer)).await
+        })
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, Failure> {
+        let refused = || {
+            Failure(format!(
+                "`{}` is not an address; allowed: http://HOST:PORT (--address, DOORWARD_ADDRESS)",
+                self.address
+            ))
+        };
+        if !self.address.starts_with("http://") {
+            return Err(refused());
+        }
+        let endpoint = Endpoint::from_shared(self.address.clone()).map_err(|_| refused())?;
+        Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT).tcp_nodelay(true))
+    }
+
+    fn bearer(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+        let Some(token) = &self.token else {
+            return Ok(None);
+        };
+        let text = format!("Bearer {}", token.expose_secret());
+        let mut value = MetadataValue::try_from(text).map_err(|_| {
+            Failure("the token (--token, DOORWARD_TOKEN) has characters that a token cannot have".to_owned())
+        })?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+
+    fn unreachable(&self, error: &tonic::transport::Error) -> Failure {
+        Failure(format!(
+            "no service answers at {}: {}\n\
+             Start one with `doorward demo` (to try) or `doorward serve`, or name another with --address or DOORWARD_ADDRESS.",
+            self.address,
+            innermost(error)
+        ))
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.last().map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+/// What a call failed with, and what to do about it.
+pub(super) fn refused(status: &Status) -> Failure {
+    let violations = status.get_details_bad_request().map(|bad| bad.field_violations);
+    let lines = violations.unwrap_or_default().into_iter();
+    let lines = lines.map(|violation| format!("\n  {}: {}", violation.field, violation.description));
+    let mut what: String = lines.collect();
+    if what.is_empty() {
+        what = format!(" {}", status.message());
+    }
+    let mut text = format!("{}:{what}", status.code().description());
+    let hint = match status.code() {
+        Code::Unauthenticated => {
+            "\nGive the operator's token with DOORWARD_TOKEN or --token: `doorward demo` prints it as `token=…`, and \
+             `doorward serve` has it from DOORWARD_AUTH__OPERATOR_TOKEN."
+        }
+        Code::Unavailable => "\nNothing was decided: this is neither yes nor no. Try again in a moment.",
+        Code::Unimplemented => "\nThe service is of another version than this command.",
+        _ => "",
+    };
+    text.push_str(hint);
+    Failure(text)
+}

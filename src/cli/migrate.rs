@@ -1,0 +1,50 @@
+//! `migrate`: the database's schema, brought up to date or looked at.
+
+use clap::Subcommand;
+use secrecy::ExposeSecret;
+use tokio::runtime::Builder;
+
+use super::serve::Source;
+use super::{Exit, Failure, output};
+use crate::store::sql;
+use crate::telemetry;
+
+/// What to do with the schema.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Bring it up to date. Safe to run from many replicas at once.
+    Up {
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Show which steps have been taken. Exits with 3 where some are pending.
+    Status {
+        #[command(flatten)]
+        source: Source,
+    },
+}
+
+/// Does it.
+pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
+    let (Command::Up { source } | Command::Status { source }) = command;
+    let settings = source.settings(Vec::new())?;
+    settings.require_database()?;
+    telemetry::init(&settings.log)?;
+    let url = settings.database.url.expose_secret();
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let state = runtime.block_on(async {
+        match command {
+            Command::Up { .. } => sql::migrate(url).await,
+            Command::Status { .. } => sql::migration_state(url).await,
+        }
+    })?;
+    state.applied.iter().for_each(|step| output::line(&format!("applied {step}")));
+    state.pending.iter().for_each(|step| output::line(&format!("pending {step}")));
+    let is_up = state.pending.is_empty();
+    output::line(if is_up {
+        "the schema is up to date"
+    } else {
+        "the schema is behind: run `doorward migrate up`"
+    });
+    Ok(if is_up { Exit::Done } else { Exit::No })
+}

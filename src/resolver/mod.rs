@@ -1,0 +1,84 @@
+//! From a presented subject to one snapshot of facts: freshness and an API key's secret are judged here.
+
+use doorward_engine::id::{KeyId, MemberId, ResourceRef, Revision, TenantId, UserId};
+use doorward_engine::member::SecretHash;
+use subtle::ConstantTimeEq;
+
+use crate::store::{Ask, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef};
+
+/// A subject as a caller presents it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presented {
+    /// A member, by the person's user id.
+    User(UserId),
+    /// A member, by member id.
+    Member(MemberId),
+    /// An API key with the hash of the secret that came with it.
+    Key(KeyId, SecretHash),
+    /// An API key by its public id: for explanations and lists, never for a check.
+    KeyId(KeyId),
+}
+
+/// How fresh the facts must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// Whatever is usable: acknowledged changes are seen all the same.
+    #[default]
+    MinimizeLatency,
+    /// Not older than this revision of the tenant.
+    AtLeast(Revision),
+    /// Straight from the database.
+    Fully,
+}
+
+/// Gathers snapshots from the layers below.
+#[derive(Clone, Debug)]
+pub struct Resolver<S> {
+    snapshots: S,
+}
+
+impl<S: Snapshots> Resolver<S> {
+    /// A resolver over the uppermost layer.
+    pub const fn over(snapshots: S) -> Self {
+        Self { snapshots }
+    }
+
+    /// The facts for a question.
+    ///
+    /// # Errors
+    /// [`StoreError`] where they cannot be had, or not as fresh as asked for.
+    pub async fn snapshot(
+        &self,
+        tenant: TenantId,
+        subject: &Presented,
+        resources: Vec<ResourceRef>,
+        freshness: Freshness,
+    ) -> Result<Snapshot, StoreError> {
+        let ask = Ask { tenant, subject: subject.reference(), resources };
+        let mut snapshot = self.snapshots.snapshot(ask).await?;
+        if let Freshness::AtLeast(revision) = freshness
+            && snapshot.revision < revision
+        {
+            return Err(StoreError::Unavailable(format!(
+                "the tenant is at revision {}, and {revision} was asked for",
+                snapshot.revision
+            )));
+        }
+        if let (Presented::Key(_, secret), SubjectFacts::Key(Some(key))) = (subject, &snapshot.subject)
+            && !bool::from(key.secret.0.ct_eq(&secret.0))
+        {
+            snapshot.subject = SubjectFacts::Key(None);
+        }
+        Ok(snapshot)
+    }
+}
+
+impl Presented {
+    fn reference(&self) -> SubjectRef {
+        match self {
+            Self::User(id) => SubjectRef::User(id.clone()),
+            Self::Member(id) => SubjectRef::Member(id.clone()),
+            Self::Key(id, _) | Self::KeyId(id) => SubjectRef::Key(id.clone()),
+        }
+    }
+}

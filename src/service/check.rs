@@ -1,0 +1,161 @@
+//! Questions: one, many at once, and one with its explanation.
+
+use doorward_engine::contact::{Country, Domain};
+use doorward_engine::decide::{Decision, decide};
+use doorward_engine::explain::{Explanation, explain};
+use doorward_engine::id::{ResourceId, ResourceRef, Revision, TenantId, TypeKey};
+use doorward_engine::instant::Instant;
+use doorward_engine::question::{Question, Target};
+
+use super::error::Violation;
+use super::{Backend, Error, Operation, Service};
+use crate::caller::Caller;
+use crate::resolver::{Freshness, Presented};
+use crate::store::{Directory, Snapshot};
+
+/// Who asks about whom, from where, and how fresh the answer must be.
+#[derive(Clone, Debug)]
+pub struct Inquiry {
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The subject.
+    pub subject: Presented,
+    /// The country that the subject asks from.
+    pub country: Option<Country>,
+    /// The subject's email domain.
+    pub email_domain: Option<Domain>,
+    /// How fresh the facts must be.
+    pub freshness: Freshness,
+}
+
+/// One action on one thing; action and type are the catalogue's to know.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The action.
+    pub action: String,
+    /// `section`, or a resource type.
+    pub kind: String,
+    /// The section, part or resource.
+    pub id: ResourceId,
+}
+
+/// Answers, in the order of the questions, all of one revision.
+#[derive(Clone, Debug)]
+pub struct Checked<T> {
+    /// The answers.
+    pub answers: Vec<T>,
+    /// The tenant's revision that they describe.
+    pub revision: Revision,
+}
+
+impl<B: Backend> Service<B> {
+    /// Answers one question.
+    ///
+    /// # Errors
+    /// [`Error`]; a denial is none.
+    pub async fn check_access(
+        &self,
+        caller: &Caller,
+        inquiry: Inquiry,
+        item: Item,
+    ) -> Result<(Decision, Revision), Error> {
+        self.may_ask(caller, Operation::CheckAccess, &inquiry).await?;
+        let snapshot = self.gather(&inquiry, std::slice::from_ref(&item)).await?;
+        let decision = ask(&snapshot, &inquiry, &item, decide).map_err(Error::from)?;
+        Ok((decision, snapshot.revision))
+    }
+
+    /// Answers many questions about one subject.
+    ///
+    /// # Errors
+    /// [`Error`]; one item that cannot be asked fails them all, and every such item is named.
+    pub async fn batch_check_access(
+        &self,
+        caller: &Caller,
+        inquiry: Inquiry,
+        items: Vec<Item>,
+    ) -> Result<Checked<Decision>, Error> {
+        self.may_ask(caller, Operation::BatchCheckAccess, &inquiry).await?;
+        let snapshot = self.gather(&inquiry, &items).await?;
+        let mut answers = Vec::with_capacity(items.len());
+        let mut violations = Vec::new();
+        for (at, item) in items.iter().enumerate() {
+            match ask(&snapshot, &inquiry, item, decide) {
+                Ok(decision) => answers.push(decision),
+                Err(violation) => violations.push(Violation {
+                    field: format!("checks[{at}].{}", violation.field),
+                    problem: violation.problem,
+                }),
+            }
+        }
+        if violations.is_empty() {
+            Ok(Checked { answers, revision: snapshot.revision })
+        } else {
+            Err(Error::Invalid(violations))
+        }
+    }
+
+    /// Answers one question, with every rule that was looked at.
+    ///
+    /// # Errors
+    /// As [`Self::check_access`].
+    pub async fn explain_access(
+        &self,
+        caller: &Caller,
+        inquiry: Inquiry,
+        item: Item,
+    ) -> Result<(Explanation, Revision), Error> {
+        self.may_ask(caller, Operation::ExplainAccess, &inquiry).await?;
+        let snapshot = self.gather(&inquiry, std::slice::from_ref(&item)).await?;
+        let explanation = ask(&snapshot, &inquiry, &item, explain).map_err(Error::from)?;
+        Ok((explanation, snapshot.revision))
+    }
+
+    /// The operator asks about anybody; a member's admin about the tenant's; a member about themselves.
+    async fn may_ask(&self, caller: &Caller, operation: Operation, inquiry: &Inquiry) -> Result<(), Error> {
+        if caller.is_operator() {
+            return Ok(());
+        }
+        let (concerned, _) = self.reading_concerned(caller, operation, &inquiry.tenant).await?;
+        match &inquiry.subject {
+            Presented::Member(member) => concerned.speaks_of(member),
+            Presented::User(user) if caller.actor.as_ref() == Some(user) => Ok(()),
+            Presented::User(user) => {
+                let member = self.directory.member_by_user(inquiry.tenant.clone(), user.clone()).await?;
+                concerned.speaks_of_found(member.as_ref().map(|member| &member.id))
+            }
+            Presented::Key(..) | Presented::KeyId(_) => concerned.speaks_of_found(None),
+        }
+    }
+
+    async fn gather(&self, inquiry: &Inquiry, items: &[Item]) -> Result<Snapshot, Error> {
+        let resources = items.iter().filter_map(Item::reference).collect();
+        let tenant = inquiry.tenant.clone();
+        Ok(self.resolver.snapshot(tenant, &inquiry.subject, resources, inquiry.freshness).await?)
+    }
+}
+
+impl Item {
+    /// The resource that it is about; none for a section, and for a type that no catalogue can have.
+    fn reference(&self) -> Option<ResourceRef> {
+        let is_section = self.kind == doorward_engine::catalogue::SECTION_TYPE;
+        let kind = TypeKey::parse(&self.kind).ok().filter(|_| !is_section)?;
+        Some(ResourceRef { kind, id: self.id.clone() })
+    }
+}
+
+/// Puts the question to the engine. It is parsed against the catalogue that the facts were compiled against.
+fn ask<T>(
+    snapshot: &Snapshot,
+    inquiry: &Inquiry,
+    item: &Item,
+    engine: impl Fn(&doorward_engine::snapshot::Facts<'_>, &Question<'_>, Instant) -> T,
+) -> Result<T, Violation> {
+    let target =
+        Target::parse(&snapshot.in_force.catalogue, &item.action, &item.kind, &item.id).map_err(|error| {
+            Violation::new(error.field, format!("{}; allowed: {}", error.what, error.allowed))
+        })?;
+    let question = Question { target, country: inquiry.country, email_domain: inquiry.email_domain.as_ref() };
+    let reference = item.reference();
+    Ok(engine(&snapshot.facts(reference.as_ref()), &question, snapshot.now))
+}

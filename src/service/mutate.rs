@@ -1,0 +1,167 @@
+//! The way of every mutation: gather the state, mint the authority, plan, commit.
+
+use doorward_engine::id::{Revision, TenantId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::authority::{self, Concerned, Operator, TenantAdmin};
+use super::draft::Draft;
+use super::{Backend, Error, Operation, Service};
+use crate::caller::Caller;
+use crate::store::{Act, Commits, Effect, Needs, RequestKey, State, Target};
+
+/// A mutation's caller and what they said about how it is to be done.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Who calls.
+    pub caller: Caller,
+    /// How it is to be done.
+    pub control: Control,
+}
+
+/// What every mutation may say about how it is to be done.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    /// The caller's id of the request, and a digest of its body.
+    pub request: Option<RequestKey>,
+    /// The revision of the entity as it was read.
+    pub expected_revision: Option<Revision>,
+    /// Run every check, write nothing.
+    pub validate_only: bool,
+    /// Answer before every replica has the change.
+    pub committed_is_enough: bool,
+}
+
+/// A mutation's answer.
+#[derive(Debug)]
+pub struct Done<A> {
+    /// What was asked for.
+    pub answer: A,
+    /// The tenant's revision.
+    pub revision: Revision,
+    /// Whether every check that begins now sees the change.
+    pub enforced: bool,
+    /// What came of it.
+    pub effect: Effect,
+}
+
+impl<A> Done<A> {
+    /// Whether this answers an earlier request.
+    #[must_use]
+    pub fn replayed(&self) -> bool {
+        self.effect == Effect::Replayed
+    }
+
+    /// The same, with another answer.
+    pub fn map<T>(self, change: impl FnOnce(A) -> T) -> Done<T> {
+        Done {
+            answer: change(self.answer),
+            revision: self.revision,
+            enforced: self.enforced,
+            effect: self.effect,
+        }
+    }
+}
+
+impl<B: Backend> Service<B> {
+    /// A mutation of a tenant that its admins, or (by the table of operations) the operator alone, may do.
+    pub(super) async fn as_admin<A, P>(
+        &self,
+        call: Call,
+        operation: Operation,
+        tenant: TenantId,
+        needs: Needs,
+        plan: P,
+    ) -> Result<Done<A>, Error>
+    where
+        A: Serialize + DeserializeOwned + Send + 'static,
+        P: FnOnce(&TenantAdmin, &mut Draft<'_>) -> Result<A, Error> + Send + 'static,
+    {
+        let mint = move |caller: &Caller, state: &State| {
+            authority::admin(caller, operation, state.tenant.as_ref(), state.actor.as_ref())
+        };
+        self.mutate(call, operation, Target::Tenant(tenant), needs, mint, plan).await
+    }
+
+    /// A mutation that an admin does to anybody, and a member to themselves.
+    pub(super) async fn as_concerned<A, P>(
+        &self,
+        call: Call,
+        operation: Operation,
+        tenant: TenantId,
+        needs: Needs,
+        plan: P,
+    ) -> Result<Done<A>, Error>
+    where
+        A: Serialize + DeserializeOwned + Send + 'static,
+        P: FnOnce(&Concerned, &mut Draft<'_>) -> Result<A, Error> + Send + 'static,
+    {
+        let mint = move |caller: &Caller, state: &State| {
+            authority::concerned(caller, operation, state.tenant.as_ref(), state.actor.as_ref())
+        };
+        self.mutate(call, operation, Target::Tenant(tenant), needs, mint, plan).await
+    }
+
+    /// A mutation of the platform, or the creation of a tenant: the operator's.
+    pub(super) async fn as_operator<A, P>(
+        &self,
+        call: Call,
+        operation: Operation,
+        target: Target,
+        needs: Needs,
+        plan: P,
+    ) -> Result<Done<A>, Error>
+    where
+        A: Serialize + DeserializeOwned + Send + 'static,
+        P: FnOnce(&Operator, &mut Draft<'_>) -> Result<A, Error> + Send + 'static,
+    {
+        // Before the transaction: nobody else takes the platform's lock.
+        authority::operator(&call.caller, operation)?;
+        let mint = move |caller: &Caller, _: &State| authority::operator(caller, operation);
+        self.mutate(call, operation, target, needs, mint, plan).await
+    }
+
+    async fn mutate<A, T, M, P>(
+        &self,
+        call: Call,
+        operation: Operation,
+        target: Target,
+        needs: Needs,
+        mint: M,
+        plan: P,
+    ) -> Result<Done<A>, Error>
+    where
+        A: Serialize + DeserializeOwned + Send + 'static,
+        M: FnOnce(&Caller, &State) -> Result<T, Error> + Send + 'static,
+        P: FnOnce(&T, &mut Draft<'_>) -> Result<A, Error> + Send + 'static,
+    {
+        let Call { caller, control } = call;
+        let act = Act {
+            target,
+            operation: operation.name(),
+            caller: caller.name(),
+            actor: caller.actor.clone(),
+            request: control.request,
+            validate_only: control.validate_only,
+            peer: caller.peer.clone(),
+            trace_id: caller.trace_id.clone(),
+        };
+        let expected = control.expected_revision;
+        let planned = move |state: &State| {
+            let authority = mint(&caller, state)?;
+            if let Some(tenant) = &state.tenant {
+                authority::may_write(&caller, tenant)?;
+            }
+            let mut draft = Draft::over(state, expected);
+            let answer = plan(&authority, &mut draft)?;
+            draft.finish(operation, answer)
+        };
+        let receipt = self.commits.commit(act, needs, planned).await?;
+        Ok(Done {
+            answer: receipt.answer,
+            revision: receipt.revision,
+            enforced: !control.validate_only,
+            effect: receipt.effect,
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! Every setting there is: its name, what it may be, and where it goes.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use secrecy::SecretString;
+
+use super::problem::{Given, Problems, Value};
+use super::root::Root;
+use super::{LogFormat, Settings};
+
+/// A setting.
+pub(super) struct Key {
+    /// Section and name, with a dot between them.
+    pub(super) name: &'static str,
+    /// What it may be, for people.
+    pub(super) allowed: &'static str,
+    /// Whether a value must not be repeated.
+    pub(super) secret: bool,
+    /// Takes a value, unless it is not allowed.
+    set: fn(&mut Settings, &str) -> bool,
+}
+
+impl Key {
+    const fn new(name: &'static str, allowed: &'static str, set: fn(&mut Settings, &str) -> bool) -> Self {
+        Self { name, allowed, secret: false, set }
+    }
+
+    const fn secret(name: &'static str, allowed: &'static str, set: fn(&mut Settings, &str) -> bool) -> Self {
+        Self { name, allowed, secret: true, set }
+    }
+}
+
+const ADDRESS: &str = "an address and a port, such as 127.0.0.1:50051 or [::]:0";
+const CONNECTIONS: &str = "a number from 1 to 1000";
+const ROOT: &str = "32 bytes as 64 hexadecimal digits or as base64, or the path of a file that holds them";
+
+/// All of them.
+pub(super) const KEYS: &[Key] = &[
+    Key::new("server.listen", ADDRESS, |s, text| parse(&mut s.server.listen, text)),
+    Key::new("server.workers", "a number from 0 (one for each core) to 1024", |s, text| {
+        number(&mut s.server.workers, text, 0..=1024)
+    }),
+    Key::new("server.grace_ms", "milliseconds from 0 to 600000", |s, text| {
+        number(&mut s.server.grace_ms, text, 0..=600_000)
+    }),
+    Key::new("admin.listen", ADDRESS, |s, text| parse(&mut s.admin.listen, text)),
+    Key::secret("database.url", "postgres://USER:PASSWORD@HOST/DATABASE or sqlite:///PATH", |s, text| {
+        url(&mut s.database.url, text)
+    }),
+    Key::new("database.reads_max", CONNECTIONS, |s, text| number(&mut s.database.reads_max, text, 1..=1000)),
+    Key::new("database.writes_max", CONNECTIONS, |s, text| {
+        number(&mut s.database.writes_max, text, 1..=1000)
+    }),
+    Key::secret("auth.operator_token", "16 to 512 visible ASCII characters", |s, text| {
+        token(&mut s.auth.operator_token, text)
+    }),
+    Key::secret("keys.root", ROOT, |s, text| optional(&mut s.keys.root, text, Root::parse)),
+    Key::secret("keys.previous", ROOT, |s, text| optional(&mut s.keys.previous, text, Root::parse)),
+    Key::new("catalogue.file", "the path of a TOML file", |s, text| {
+        optional(&mut s.catalogue.file, text, |path| Some(PathBuf::from(path)))
+    }),
+    Key::new("policy.trial_days", "days from 0 to 3650", |s, text| {
+        number(&mut s.policy.trial_days, text, 0..=3650)
+    }),
+    Key::new("policy.grace_days", "days from 0 to 3650", |s, text| {
+        number(&mut s.policy.grace_days, text, 0..=3650)
+    }),
+    Key::new("policy.invitation_hours", "hours from 1 to 87600", |s, text| {
+        number(&mut s.policy.invitation_hours, text, 1..=87_600)
+    }),
+    Key::new("log.format", "text or json", |s, text| format(&mut s.log.format, text)),
+    Key::new(
+        "log.level",
+        "off, error, warn, info, debug or trace, also per module: warn,doorward=debug",
+        |s, text| level(&mut s.log.level, text),
+    ),
+];
+
+/// The setting of that name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Takes a value that a layer gives.
+pub(super) fn set(settings: &mut Settings, given: &Given, problems: &mut Problems) {
+    let Some(key) = find(&given.name) else {
+        return problems.unknown(given);
+    };
+    let taken = match &given.value {
+        Value::Text(text) => (key.set)(settings, text),
+        Value::Other(_) => false,
+    };
+    if !taken {
+        problems.not_allowed(given, key);
+    }
+}
+
+fn keep<T>(slot: &mut T, value: Option<T>) -> bool {
+    let taken = value.is_some();
+    if let Some(value) = value {
+        *slot = value;
+    }
+    taken
+}
+
+fn parse<T: FromStr>(slot: &mut T, text: &str) -> bool {
+    keep(slot, text.parse().ok())
+}
+
+fn number<T: FromStr + PartialOrd>(slot: &mut T, text: &str, range: RangeInclusive<T>) -> bool {
+    keep(slot, text.parse().ok().filter(|number| range.contains(number)))
+}
+
+/// An empty text is one that is not set.
+fn optional<T>(slot: &mut Option<T>, text: &str, understand: impl Fn(&str) -> Option<T>) -> bool {
+    let value = if text.is_empty() { Some(None) } else { understand(text).map(Some) };
+    keep(slot, value)
+}
+
+fn url(slot: &mut SecretString, text: &str) -> bool {
+    let starts = ["postgres://", "postgresql://", "sqlite://"];
+    let rest = starts.iter().find_map(|start| text.strip_prefix(start));
+    keep(slot, rest.filter(|rest| !rest.is_empty()).map(|_| text.into()))
+}
+
+/// It travels in a header, where nothing else can.
+fn token(slot: &mut SecretString, text: &str) -> bool {
+    let good = (16..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    keep(slot, good.then(|| text.into()))
+}
+
+fn format(slot: &mut LogFormat, text: &str) -> bool {
+    let format = match text {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    };
+    keep(slot, format)
+}
+
+/// Stricter than the filter itself, which takes a misspelt level for the name of a module.
+fn level(slot: &mut String, text: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_module = |name: &str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':' | b'-'))
+    };
+    let good = text.split(',').all(|directive| {
+        let (module, level) = directive.split_once('=').unwrap_or(("all", directive));
+        is_module(module) && LEVELS.contains(&level)
+    });
+    keep(slot, good.then(|| text.to_owned()))
+}
+
+/// Whether a section of that name has settings.
+pub(super) fn has_section(section: &str) -> bool {
+    KEYS.iter().any(|key| key.name.split('.').next() == Some(section))
+}

@@ -1,0 +1,243 @@
+//! What the operator sets: defaults, a file, the environment, flags. The only module that reads the environment.
+//!
+//! Every key is a row of the table in `key`; what is not in it is refused, with its source and what is allowed.
+
+mod environment;
+mod file;
+mod key;
+mod near;
+mod problem;
+mod root;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+
+pub use self::problem::Error;
+pub use self::root::Root;
+
+use self::problem::{Given, Problems, Source};
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The gRPC listener.
+    pub server: Server,
+    /// The listener for metrics and probes.
+    pub admin: Admin,
+    /// The database.
+    pub database: Database,
+    /// Who may call.
+    pub auth: Auth,
+    /// The root of the deployment's keys.
+    pub keys: RootKeys,
+    /// The catalogue of an empty database.
+    pub catalogue: CatalogueFile,
+    /// Periods.
+    pub policy: Policy,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// The gRPC listener.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Where it listens; port 0 is a free one.
+    pub listen: SocketAddr,
+    /// Threads that serve; 0 is one for each core.
+    pub workers: usize,
+    /// How long calls in flight may take after a signal to stop.
+    pub grace_ms: u64,
+}
+
+/// The listener for metrics and probes.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Where it listens; port 0 is a free one.
+    pub listen: SocketAddr,
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// `postgres://…` or `sqlite:///path`; empty where it is not set.
+    pub url: SecretString,
+    /// The most connections for checks and lists.
+    pub reads_max: u32,
+    /// The most connections for mutations.
+    pub writes_max: u32,
+}
+
+/// Who may call.
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// The operator's token; empty where it is not set.
+    pub operator_token: SecretString,
+}
+
+/// The root of the deployment's keys.
+#[derive(Clone, Debug, Default)]
+pub struct RootKeys {
+    /// The one that makes what is new.
+    pub root: Option<Root>,
+    /// The one before it, which is still understood.
+    pub previous: Option<Root>,
+}
+
+/// The catalogue of an empty database.
+#[derive(Clone, Debug, Default)]
+pub struct CatalogueFile {
+    /// A TOML file; none: the shipped catalogue.
+    pub file: Option<PathBuf>,
+}
+
+/// Periods.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// A new tenant's trial.
+    pub trial_days: u32,
+    /// From a period's end to the end of its grace.
+    pub grace_days: u32,
+    /// From an invitation to its expiry.
+    pub invitation_hours: u32,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// The least severe level, also per module: `info`, `warn,doorward=debug`.
+    pub level: String,
+}
+
+/// The form of a line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: an object a line.
+    Json,
+}
+
+/// A value given on the command line.
+#[derive(Clone, Debug)]
+pub struct Flag {
+    /// The flag, `--listen`.
+    pub flag: &'static str,
+    /// The key that it sets, `server.listen`.
+    pub key: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self {
+            server: Server { listen: local(50051), workers: 0, grace_ms: 10_000 },
+            admin: Admin { listen: local(9090) },
+            database: Database { url: SecretString::default(), reads_max: 8, writes_max: 8 },
+            auth: Auth { operator_token: SecretString::default() },
+            keys: RootKeys::default(),
+            catalogue: CatalogueFile::default(),
+            policy: Policy { trial_days: 14, grace_days: 7, invitation_hours: 72 },
+            log: Log { format: LogFormat::Text, level: "info".to_owned() },
+        }
+    }
+}
+
+impl Settings {
+    /// The defaults, overridden by a file, then by the environment, then by flags.
+    ///
+    /// # Errors
+    /// Every key that is unknown, and every value that is not allowed, of all layers at once.
+    pub fn load(path: Option<&Path>, flags: &[Flag]) -> Result<Self, Error> {
+        let text = path.map(|path| Ok((path, file::read(path)?))).transpose()?;
+        let file = text.as_ref().map(|(path, text)| (*path, text.as_str()));
+        Self::compose(file, environment::read(), flags)
+    }
+
+    /// The same, of a file's text and an environment.
+    fn compose(
+        file: Option<(&Path, &str)>,
+        environment: Vec<environment::Variable>,
+        flags: &[Flag],
+    ) -> Result<Self, Error> {
+        let mut problems = Problems::default();
+        let mut given = Vec::new();
+        if let Some((path, text)) = file {
+            given.extend(file::parse(path, text, &mut problems));
+        }
+        given.extend(environment::parse(environment, &mut problems));
+        given.extend(flags.iter().map(Given::from));
+        let mut settings = Self::default();
+        for value in given {
+            key::set(&mut settings, &value, &mut problems);
+        }
+        problems.or(settings)
+    }
+
+    /// Whether what a server cannot do without is there.
+    ///
+    /// # Errors
+    /// Each setting that is missing, and how to set it.
+    pub fn require_for_serving(&self) -> Result<(), Error> {
+        let mut problems = Problems::default();
+        if self.database.is_unset() {
+            problems.missing("database.url", "");
+        }
+        if self.auth.operator_token.expose_secret().is_empty() {
+            problems.missing(
+                "auth.operator_token",
+                "nobody could call without it; `openssl rand -hex 32` makes one",
+            );
+        }
+        if self.database.is_postgres() && self.keys.root.is_none() {
+            problems
+                .missing("keys.root", "every replica needs the same one; `openssl rand -hex 32` makes one");
+        }
+        problems.or(())
+    }
+
+    /// Whether a database is named.
+    ///
+    /// # Errors
+    /// How to name one.
+    pub fn require_database(&self) -> Result<(), Error> {
+        let mut problems = Problems::default();
+        if self.database.is_unset() {
+            problems.missing("database.url", "");
+        }
+        problems.or(())
+    }
+}
+
+impl Database {
+    fn is_unset(&self) -> bool {
+        self.url.expose_secret().is_empty()
+    }
+
+    fn is_postgres(&self) -> bool {
+        let url = self.url.expose_secret();
+        url.starts_with("postgres://") || url.starts_with("postgresql://")
+    }
+
+    /// The file of a SQLite database.
+    fn sqlite_file(&self) -> Option<PathBuf> {
+        let path = self.url.expose_secret().strip_prefix("sqlite://")?;
+        Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+    }
+}
+
+impl From<&Flag> for Given {
+    fn from(flag: &Flag) -> Self {
+        Self::text(flag.key, &flag.value, Source::Flag(flag.flag))
+    }
+}
+
+#[cfg(test)]
+mod example;
+#[cfg(test)]
+mod tests;

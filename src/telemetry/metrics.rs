@@ -1,0 +1,195 @@
+//! Counts and durations, as Prometheus reads them. Every label comes from a closed set: no caller can add a series.
+
+use std::time::Duration;
+
+use doorward_engine::reason::Reason;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The content type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds of the durations' buckets, in seconds: from 100 µs on, a check's place, to a mutation's deadline.
+const BUCKETS: [f64; 14] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+/// How a mutation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It changed something.
+    Applied,
+    /// All was as it asked for.
+    Unchanged,
+    /// It was a dry run.
+    Validated,
+    /// It answered an earlier request again.
+    Replayed,
+    /// It was refused.
+    Refused,
+    /// It failed, and may or may not have been applied.
+    Failed,
+}
+
+impl Outcome {
+    /// The name that metrics use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::Validated => "validated",
+            Self::Replayed => "replayed",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl EncodeLabelValue for Outcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        EncodeLabelValue::encode(&self.name(), encoder)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    rpc: &'static str,
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckLabels {
+    decision: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MutationLabels {
+    operation: &'static str,
+    outcome: Outcome,
+}
+
+/// The metrics of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    calls: Family<CallLabels, Histogram, fn() -> Histogram>,
+    /// A counter for each reason, in their order: a check takes no lock.
+    checks: Vec<Counter>,
+    mutations: Family<MutationLabels, Counter>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Metrics that have counted nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let calls = Family::new_with_constructor(histogram as fn() -> Histogram);
+        registry.register_with_unit(
+            "rpc_server_call_duration",
+            "How long calls took, by RPC and gRPC status code",
+            Unit::Seconds,
+            calls.clone(),
+        );
+        let checks = Family::<CheckLabels, Counter>::default();
+        registry.register("doorward_checks", "Decisions, by reason", checks.clone());
+        let mutations = Family::default();
+        registry.register("doorward_mutations", "Mutations, by how they ended", mutations.clone());
+        let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("doorward_build", "What was built", version);
+        let checks = Reason::ALL.iter().map(|&reason| checks.get_or_create_owned(&labels(reason)));
+        Self { registry, calls, checks: checks.collect(), mutations }
+    }
+
+    /// A call has ended.
+    pub fn call(&self, rpc: &'static str, code: &'static str, took: Duration) {
+        self.calls.get_or_create(&CallLabels { rpc, code }).observe(took.as_secs_f64());
+    }
+
+    /// A question was decided.
+    pub fn check(&self, reason: Reason) {
+        if let Some(counter) = self.checks.get(reason as usize) {
+            counter.inc();
+        }
+    }
+
+    /// A mutation has ended.
+    pub fn mutation(&self, operation: &'static str, outcome: Outcome) {
+        self.mutations.get_or_create(&MutationLabels { operation, outcome }).inc();
+    }
+
+    /// All of them, as OpenMetrics text.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        match prometheus_client::encoding::text::encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            // Text in memory takes everything; a scraper would not read half of it.
+            Err(std::fmt::Error) => String::new(),
+        }
+    }
+}
+
+fn labels(reason: Reason) -> CheckLabels {
+    let decision = if reason.allows() { "allowed" } else { "denied" };
+    CheckLabels { decision, reason: reason.name() }
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(BUCKETS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_is_counted_under_the_names_that_dashboards_use() {
+        let metrics = Metrics::new();
+        metrics.call("CheckAccess", "OK", Duration::from_micros(150));
+        metrics.check(Reason::RoleAdmin);
+        metrics.check(Reason::NotGranted);
+        metrics.check(Reason::NotGranted);
+        metrics.mutation("SetGrants", Outcome::Applied);
+        let text = metrics.encode();
+        for line in [
+            r#"rpc_server_call_duration_seconds_bucket{le="0.0001",rpc="CheckAccess",code="OK"} 0"#,
+            r#"rpc_server_call_duration_seconds_bucket{le="0.00025",rpc="CheckAccess",code="OK"} 1"#,
+            r#"rpc_server_call_duration_seconds_count{rpc="CheckAccess",code="OK"} 1"#,
+            r#"doorward_checks_total{decision="allowed",reason="ROLE_ADMIN"} 1"#,
+            r#"doorward_checks_total{decision="denied",reason="NOT_GRANTED"} 2"#,
+            r#"doorward_mutations_total{operation="SetGrants",outcome="applied"} 1"#,
+            concat!(r#"doorward_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn every_reason_is_there_from_the_start() {
+        let text = Metrics::new().encode();
+        for &reason in Reason::ALL {
+            assert!(text.contains(&format!("reason=\"{reason}\"}} 0")), "{reason}");
+        }
+    }
+
+    #[test]
+    fn each_reason_has_its_own_counter() {
+        for &reason in Reason::ALL {
+            let metrics = Metrics::new();
+            metrics.check(reason);
+            assert!(metrics.encode().contains(&format!("reason=\"{reason}\"}} 1")), "{reason}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What the process says of itself: a log on stderr, and metrics passed down as a value. It knows no layer.
+
+mod metrics;
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
+
+pub use self::metrics::{CONTENT_TYPE, Metrics, Outcome};
+
+use crate::settings::{Log, LogFormat};
+
+/// Why the log could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The level is not one.
+    #[error("log.level is not a filter: {0}")]
+    Level(#[from] tracing_subscriber::filter::ParseError),
+    /// It had been started before.
+    #[error("the log was started twice")]
+    Twice,
+}
+
+/// Starts the log of this process.
+///
+/// # Errors
+/// [`Error`].
+pub fn init(log: &Log) -> Result<(), Error> {
+    let filter = EnvFilter::try_new(&log.level)?;
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match log.format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|_| Error::Twice)
+}

@@ -1,0 +1,227 @@
+//! gRPC: requests become domain words, answers become messages. It decides nothing.
+
+mod convert;
+mod identify;
+mod status;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tonic::codegen::tokio_stream::Stream;
+use tonic::{Code, Request, Response, Status};
+
+use self::convert::{
+    Context, api_key, audit, catalogue, check, firewall, grant, invitation, list, member, resource, section,
+    subscription, tenant,
+};
+use crate::caller::Credentials;
+use crate::clock::Stopwatch;
+use crate::keys::Keys;
+use crate::proto;
+use crate::proto::access_service_server::AccessService;
+use crate::service::{Backend, Error, Operation, Service};
+use crate::telemetry::{Metrics, Outcome};
+
+/// The `AccessService` over the service.
+pub struct Grpc<B: Backend> {
+    service: Arc<Service<B>>,
+    credentials: Arc<Credentials>,
+    keys: Keys,
+    metrics: Arc<Metrics>,
+}
+
+impl<B: Backend> Clone for Grpc<B> {
+    fn clone(&self) -> Self {
+        Self {
+            service: Arc::clone(&self.service),
+            credentials: Arc::clone(&self.credentials),
+            keys: self.keys.clone(),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+}
+
+impl<B: Backend> Grpc<B> {
+    /// The wire over a service.
+    pub const fn over(
+        service: Arc<Service<B>>,
+        credentials: Arc<Credentials>,
+        keys: Keys,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { service, credentials, keys, metrics }
+    }
+
+    /// The way of every unary call: identify, handle, answer or map the error, measure.
+    async fn serve<Q, A, F>(
+        &self,
+        operation: Operation,
+        request: Request<Q>,
+        handler: impl FnOnce(Context<B>, Q) -> F,
+    ) -> Result<Response<A>, Status>
+    where
+        F: Future<Output = Result<A, Error>>,
+    {
+        let stopwatch = Stopwatch::start();
+        let answer = match self.context(operation, &request) {
+            Ok(context) => handler(context, request.into_inner()).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &answer
+            && operation.is_mutation()
+        {
+            self.metrics.mutation(operation.name(), outcome(error));
+        }
+        let answer = answer.map(Response::new).map_err(|error| status::of(operation, &error));
+        let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
+        self.metrics.call(operation.name(), code_name(code), stopwatch.elapsed());
+        answer
+    }
+
+    /// A stream that is not built yet: who may not call it learns no more than that.
+    fn unimplemented<Q>(&self, operation: Operation, request: &Request<Q>) -> Status {
+        let error = self.context(operation, request).err().unwrap_or(Error::Unimplemented);
+        status::of(operation, &error)
+    }
+
+    fn context<Q>(&self, operation: Operation, request: &Request<Q>) -> Result<Context<B>, Error> {
+        Ok(Context {
+            service: Arc::clone(&self.service),
+            caller: identify::identify(&self.credentials, request)?,
+            operation,
+            keys: self.keys.clone(),
+            metrics: Arc::clone(&self.metrics),
+        })
+    }
+}
+
+type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// Writes the service's implementation: a line an RPC, each with its operation and its handler.
+macro_rules! access_service {
+    ($($method:ident: $operation:ident($request:ident) -> $response:ident by $handler:path;)+) => {
+        #[tonic::async_trait]
+        impl<B: Backend> AccessService for Grpc<B> {
+            type StreamCheckAccessStream = Streamed<proto::StreamCheckAccessResponse>;
+            type WatchChangesStream = Streamed<proto::WatchChangesResponse>;
+
+            $(
+                async fn $method(
+                    &self,
+                    request: Request<proto::$request>,
+                ) -> Result<Response<proto::$response>, Status> {
+                    self.serve(Operation::$operation, request, $handler).await
+                }
+            )+
+
+            async fn stream_check_access(
+                &self,
+                request: Request<tonic::Streaming<proto::StreamCheckAccessRequest>>,
+            ) -> Result<Response<Self::StreamCheckAccessStream>, Status> {
+                Err(self.unimplemented(Operation::StreamCheckAccess, &request))
+            }
+
+            async fn watch_changes(
+                &self,
+                request: Request<proto::WatchChangesRequest>,
+            ) -> Result<Response<Self::WatchChangesStream>, Status> {
+                Err(self.unimplemented(Operation::WatchChanges, &request))
+            }
+        }
+    };
+}
+
+async fn later<B: Backend, Q, A>(_: Context<B>, _: Q) -> Result<A, Error> {
+    Err(Error::Unimplemented)
+}
+
+access_service! {
+    check_access: CheckAccess(CheckAccessRequest) -> CheckAccessResponse by check::check_access;
+    batch_check_access: BatchCheckAccess(BatchCheckAccessRequest) -> BatchCheckAccessResponse by check::batch_check_access;
+    explain_access: ExplainAccess(ExplainAccessRequest) -> ExplainAccessResponse by check::explain_access;
+    list_accessible: ListAccessible(ListAccessibleRequest) -> ListAccessibleResponse by list::list_accessible;
+    list_members_with_access: ListMembersWithAccess(ListMembersWithAccessRequest) -> ListMembersWithAccessResponse by list::list_members_with_access;
+    create_tenant: CreateTenant(CreateTenantRequest) -> CreateTenantResponse by tenant::create_tenant;
+    get_tenant: GetTenant(GetTenantRequest) -> GetTenantResponse by tenant::get_tenant;
+    list_tenants: ListTenants(ListTenantsRequest) -> ListTenantsResponse by tenant::list_tenants;
+    update_tenant: UpdateTenant(UpdateTenantRequest) -> UpdateTenantResponse by tenant::update_tenant;
+    delete_tenant: DeleteTenant(DeleteTenantRequest) -> DeleteTenantResponse by tenant::delete_tenant;
+    suspend_tenant: SuspendTenant(SuspendTenantRequest) -> SuspendTenantResponse by tenant::suspend_tenant;
+    resume_tenant: ResumeTenant(ResumeTenantRequest) -> ResumeTenantResponse by tenant::resume_tenant;
+    invite_member: InviteMember(InviteMemberRequest) -> InviteMemberResponse by invitation::invite_member;
+    batch_invite_members: BatchInviteMembers(BatchInviteMembersRequest) -> BatchInviteMembersResponse by invitation::batch_invite_members;
+    resend_invitation: ResendInvitation(ResendInvitationRequest) -> ResendInvitationResponse by invitation::resend_invitation;
+    cancel_invitation: CancelInvitation(CancelInvitationRequest) -> CancelInvitationResponse by invitation::cancel_invitation;
+    accept_invitation: AcceptInvitation(AcceptInvitationRequest) -> AcceptInvitationResponse by invitation::accept_invitation;
+    activate_member: ActivateMember(ActivateMemberRequest) -> ActivateMemberResponse by invitation::activate_member;
+    change_member_role: ChangeMemberRole(ChangeMemberRoleRequest) -> ChangeMemberRoleResponse by member::change_member_role;
+    disable_member: DisableMember(DisableMemberRequest) -> DisableMemberResponse by member::disable_member;
+    enable_member: EnableMember(EnableMemberRequest) -> EnableMemberResponse by member::enable_member;
+    delete_member: DeleteMember(DeleteMemberRequest) -> DeleteMemberResponse by member::delete_member;
+    update_member: UpdateMember(UpdateMemberRequest) -> UpdateMemberResponse by member::update_member;
+    get_member: GetMember(GetMemberRequest) -> GetMemberResponse by member::get_member;
+    list_members: ListMembers(ListMembersRequest) -> ListMembersResponse by member::list_members;
+    set_section_access: SetSectionAccess(SetSectionAccessRequest) -> SetSectionAccessResponse by section::set_section_access;
+    reset_section_access: ResetSectionAccess(ResetSectionAccessRequest) -> ResetSectionAccessResponse by section::reset_section_access;
+    get_permission_matrix: GetPermissionMatrix(GetPermissionMatrixRequest) -> GetPermissionMatrixResponse by section::get_permission_matrix;
+    set_section_defaults: SetSectionDefaults(SetSectionDefaultsRequest) -> SetSectionDefaultsResponse by section::set_section_defaults;
+    apply_section_defaults: ApplySectionDefaults(ApplySectionDefaultsRequest) -> ApplySectionDefaultsResponse by section::apply_section_defaults;
+    register_resource: RegisterResource(RegisterResourceRequest) -> RegisterResourceResponse by resource::register_resource;
+    update_resource: UpdateResource(UpdateResourceRequest) -> UpdateResourceResponse by resource::update_resource;
+    activate_resource: ActivateResource(ActivateResourceRequest) -> ActivateResourceResponse by resource::activate_resource;
+    deactivate_resource: DeactivateResource(DeactivateResourceRequest) -> DeactivateResourceResponse by resource::deactivate_resource;
+    delete_resource: DeleteResource(DeleteResourceRequest) -> DeleteResourceResponse by resource::delete_resource;
+    get_resource: GetResource(GetResourceRequest) -> GetResourceResponse by resource::get_resource;
+    list_resources: ListResources(ListResourcesRequest) -> ListResourcesResponse by resource::list_resources;
+    set_grants: SetGrants(SetGrantsRequest) -> SetGrantsResponse by grant::set_grants;
+    get_access_matrix: GetAccessMatrix(GetAccessMatrixRequest) -> GetAccessMatrixResponse by grant::get_access_matrix;
+    copy_access: CopyAccess(CopyAccessRequest) -> CopyAccessResponse by grant::copy_access;
+    set_subscription: SetSubscription(SetSubscriptionRequest) -> SetSubscriptionResponse by subscription::set_subscription;
+    cancel_subscription: CancelSubscription(CancelSubscriptionRequest) -> CancelSubscriptionResponse by subscription::cancel_subscription;
+    renew_subscription: RenewSubscription(RenewSubscriptionRequest) -> RenewSubscriptionResponse by subscription::renew_subscription;
+    set_complimentary: SetComplimentary(SetComplimentaryRequest) -> SetComplimentaryResponse by subscription::set_complimentary;
+    set_plan: SetPlan(SetPlanRequest) -> SetPlanResponse by subscription::set_plan;
+    set_feature_switch: SetFeatureSwitch(SetFeatureSwitchRequest) -> SetFeatureSwitchResponse by firewall::set_feature_switch;
+    set_firewall_rule: SetFirewallRule(SetFirewallRuleRequest) -> SetFirewallRuleResponse by firewall::set_firewall_rule;
+    delete_firewall_rule: DeleteFirewallRule(DeleteFirewallRuleRequest) -> DeleteFirewallRuleResponse by firewall::delete_firewall_rule;
+    create_api_key: CreateApiKey(CreateApiKeyRequest) -> CreateApiKeyResponse by api_key::create_api_key;
+    list_api_keys: ListApiKeys(ListApiKeysRequest) -> ListApiKeysResponse by api_key::list_api_keys;
+    revoke_api_key: RevokeApiKey(RevokeApiKeyRequest) -> RevokeApiKeyResponse by api_key::revoke_api_key;
+    get_catalogue: GetCatalogue(GetCatalogueRequest) -> GetCatalogueResponse by catalogue::get_catalogue;
+    apply_catalogue: ApplyCatalogue(ApplyCatalogueRequest) -> ApplyCatalogueResponse by catalogue::apply_catalogue;
+    create_service_credential: CreateServiceCredential(CreateServiceCredentialRequest) -> CreateServiceCredentialResponse by later;
+    list_service_credentials: ListServiceCredentials(ListServiceCredentialsRequest) -> ListServiceCredentialsResponse by later;
+    rotate_service_credential: RotateServiceCredential(RotateServiceCredentialRequest) -> RotateServiceCredentialResponse by later;
+    revoke_service_credential: RevokeServiceCredential(RevokeServiceCredentialRequest) -> RevokeServiceCredentialResponse by later;
+    list_audit_events: ListAuditEvents(ListAuditEventsRequest) -> ListAuditEventsResponse by audit::list_audit_events;
+}
+
+const fn outcome(error: &Error) -> Outcome {
+    match error {
+        Error::Unavailable(_) | Error::Internal(_) => Outcome::Failed,
+        _ => Outcome::Refused,
+    }
+}
+
+/// The code as dashboards know it.
+const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

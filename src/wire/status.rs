@@ -1,0 +1,142 @@
+//! The one map from the service's errors to gRPC statuses. Callers see a reason, the log sees the cause.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::proto::ErrorReason;
+use crate::service::error::{Limited, Precondition, Taken, Thing};
+use crate::service::{Error, Operation};
+
+/// The `domain` of every `google.rpc.ErrorInfo`.
+const DOMAIN: &str = "doorward";
+/// When a caller may try again.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// The status that a caller sees.
+pub(super) fn of(operation: Operation, error: &Error) -> Status {
+    log(operation, error);
+    let mut details = ErrorDetails::new();
+    let name = reason(error).as_str_name();
+    let name = name.strip_prefix("ERROR_REASON_").unwrap_or(name);
+    details.set_error_info(name, DOMAIN, metadata(error));
+    match error {
+        Error::Invalid(violations) => {
+            for violation in violations {
+                details.add_bad_request_violation(&violation.field, &violation.problem);
+            }
+        }
+        Error::ConfirmationMismatch => {
+            details.add_bad_request_violation("confirm_slug", error.to_string());
+        }
+        Error::RequestReused => {
+            details.add_bad_request_violation("request_id", error.to_string());
+        }
+        Error::CatalogueInvalid(lines) => {
+            for line in lines {
+                details.add_bad_request_violation("document", line);
+            }
+        }
+        Error::LimitReached { what, .. } => {
+            details.add_quota_failure_violation(what.to_string(), error.to_string());
+        }
+        Error::Unavailable(_) => {
+            details.set_retry_info(Some(RETRY_AFTER));
+        }
+        _ => {}
+    }
+    Status::with_error_details(code(error), error.to_string(), details)
+}
+
+fn log(operation: Operation, error: &Error) {
+    match error {
+        Error::Unavailable(cause) => tracing::warn!(rpc = operation.name(), %cause, "unavailable"),
+        Error::Internal(cause) => tracing::error!(rpc = operation.name(), %cause, "internal error"),
+        other => tracing::debug!(rpc = operation.name(), %other, "refused"),
+    }
+}
+
+fn code(error: &Error) -> Code {
+    match error {
+        Error::Invalid(_)
+        | Error::RequestReused
+        | Error::ConfirmationMismatch
+        | Error::SectionUnknown(_)
+        | Error::CatalogueInvalid(_) => Code::InvalidArgument,
+        Error::Unauthenticated => Code::Unauthenticated,
+        Error::PermissionDenied => Code::PermissionDenied,
+        Error::NotFound(_) => Code::NotFound,
+        Error::AlreadyExists(_) => Code::AlreadyExists,
+        Error::RevisionMismatch { .. } => Code::Aborted,
+        Error::Precondition(_) => Code::FailedPrecondition,
+        Error::LimitReached { .. } => Code::ResourceExhausted,
+        Error::Unavailable(_) => Code::Unavailable,
+        Error::Internal(_) => Code::Internal,
+        Error::Unimplemented => Code::Unimplemented,
+    }
+}
+
+fn reason(error: &Error) -> ErrorReason {
+    match error {
+        Error::Invalid(_) => ErrorReason::InvalidField,
+        Error::RequestReused => ErrorReason::RequestIdReused,
+        Error::ConfirmationMismatch => ErrorReason::ConfirmationMismatch,
+        Error::SectionUnknown(_) => ErrorReason::SectionUnknown,
+        Error::CatalogueInvalid(_) => ErrorReason::CatalogueInvalid,
+        Error::Unauthenticated => ErrorReason::Unauthenticated,
+        Error::PermissionDenied => ErrorReason::PermissionDenied,
+        Error::NotFound(Thing::Tenant) => ErrorReason::TenantNotFound,
+        Error::NotFound(Thing::Member) => ErrorReason::MemberNotFound,
+        Error::NotFound(Thing::Resource) => ErrorReason::ResourceNotFound,
+        Error::NotFound(Thing::ApiKey) => ErrorReason::ApiKeyNotFound,
+        Error::NotFound(Thing::Invitation) => ErrorReason::InvitationNotFound,
+        Error::AlreadyExists(Taken::Id) => ErrorReason::IdTaken,
+        Error::AlreadyExists(Taken::Slug) => ErrorReason::SlugTaken,
+        Error::AlreadyExists(Taken::Email) => ErrorReason::EmailTaken,
+        Error::AlreadyExists(Taken::User) => ErrorReason::UserTaken,
+        Error::RevisionMismatch { .. } => ErrorReason::RevisionMismatch,
+        Error::Precondition(precondition) => precondition_reason(precondition),
+        Error::LimitReached { what: Limited::Seats, .. } => ErrorReason::SeatLimit,
+        Error::LimitReached { what: Limited::Resources(_), .. } => ErrorReason::ResourceLimit,
+        Error::LimitReached { what: Limited::ApiKeys, .. } => ErrorReason::ApiKeyLimit,
+        Error::Unavailable(_) => ErrorReason::StoreUnavailable,
+        Error::Internal(_) => ErrorReason::Internal,
+        Error::Unimplemented => ErrorReason::NotImplemented,
+    }
+}
+
+fn precondition_reason(precondition: &Precondition) -> ErrorReason {
+    match precondition {
+        Precondition::LastAdmin => ErrorReason::LastAdmin,
+        Precondition::SelfForbidden => ErrorReason::SelfForbidden,
+        Precondition::NotPending => ErrorReason::NotPending,
+        Precondition::NotActive => ErrorReason::NotActive,
+        Precondition::NotDisabled => ErrorReason::NotDisabled,
+        Precondition::MemberPending => ErrorReason::MemberPending,
+        Precondition::NotConfigurable(_) => ErrorReason::NotConfigurable,
+        Precondition::SubscriptionLapsed => ErrorReason::SubscriptionLapsed,
+        Precondition::IllegalMove(_) => ErrorReason::IllegalMove,
+        Precondition::TenantSuspended => ErrorReason::TenantSuspended,
+        Precondition::TenantNotSuspended => ErrorReason::TenantNotSuspended,
+        Precondition::InvitationUsed => ErrorReason::InvitationUsed,
+        Precondition::InvitationExpired => ErrorReason::InvitationExpired,
+        Precondition::InvitationCancelled => ErrorReason::InvitationCancelled,
+        Precondition::InUse(_) => ErrorReason::InUse,
+    }
+}
+
+fn metadata(error: &Error) -> HashMap<String, String> {
+    let pairs = match error {
+        Error::RevisionMismatch { current } => vec![("current_revision", current.to_string())],
+        Error::LimitReached { limit, used, .. } => {
+            vec![("limit", limit.to_string()), ("used", used.to_string())]
+        }
+        Error::SectionUnknown(section) | Error::Precondition(Precondition::NotConfigurable(section)) => {
+            vec![("section", section.clone())]
+        }
+        _ => Vec::new(),
+    };
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
