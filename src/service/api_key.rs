@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::authority::TenantAdmin;
-use super::draft::Draft;
+use super::draft::{Draft, fresh_id};
 use super::error::{Limited, Taken, Thing, Violation};
 use super::list::Page;
 use super::{Backend, Call, Done, Error, Operation, Service};
@@ -154,7 +154,7 @@ fn create(
     let scopes = scopes(&draft.state.in_force.catalogue, &new.scopes)?;
     let id = match &new.id {
         Some(id) => id.clone(),
-        None => draft.fresh(KeyId::parse)?,
+        None => fresh_id(KeyId::parse)?,
     };
     if draft.state.keys.contains_key(&id) {
         return Err(Error::AlreadyExists(Taken::Id));

@@ -12,7 +12,7 @@ use doorward_engine::tenant::Tenant;
 
 use super::error::{Error, Limited, Precondition, Thing};
 use super::operation::Operation;
-use crate::keys;
+use crate::clock;
 use crate::store::{Letter, Planned, State};
 
 /// Collects what a plan changes. Every entity is changed at most once; an equal value is no change.
@@ -35,14 +35,6 @@ impl<'s> Draft<'s> {
     #[must_use]
     pub const fn now(&self) -> Instant {
         self.state.now
-    }
-
-    /// A fresh id: a UUIDv7 of the database's time.
-    ///
-    /// # Errors
-    /// INTERNAL where the system gives no random bytes.
-    pub fn fresh<T>(&self, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<T, Error> {
-        fresh_id(self.now(), parse)
     }
 
     /// The tenant.
@@ -248,11 +240,10 @@ impl<'s> Draft<'s> {
     }
 }
 
-/// A fresh id: a UUIDv7 of that time.
-pub(super) fn fresh_id<T>(now: Instant, parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<T, Error> {
-    let mut random = [0; 10];
-    random.iter_mut().zip(keys::random()?).for_each(|(byte, fresh)| *byte = fresh);
-    let millis = u64::try_from(now.micros() / 1000).unwrap_or_default();
-    let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
-    parse(&id.to_string()).map_err(|error| Error::Internal(error.to_string()))
+/// A fresh id.
+///
+/// # Errors
+/// INTERNAL where the shape of ids has changed.
+pub(super) fn fresh_id<T>(parse: impl FnOnce(&str) -> Result<T, IdError>) -> Result<T, Error> {
+    parse(&clock::unique_id()).map_err(|error| Error::Internal(error.to_string()))
 }

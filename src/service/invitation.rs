@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::api_key::{hex, secret_hash};
 use super::authority::TenantAdmin;
-use super::draft::Draft;
+use super::draft::{Draft, fresh_id};
 use super::error::{Limited, Precondition, Taken, Thing, Violation};
 use super::member::deleted;
 use super::section::{chosen, copied};
@@ -239,7 +239,7 @@ fn invite(
     }
     let id = match &invitee.id {
         Some(id) => id.clone(),
-        None => draft.fresh(MemberId::parse)?,
+        None => fresh_id(MemberId::parse)?,
     };
     if draft.state.members.contains_key(&id) {
         return Err(Error::AlreadyExists(Taken::Id));

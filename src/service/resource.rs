@@ -8,7 +8,7 @@ use doorward_engine::resource::Resource;
 use doorward_engine::status::ResourceStatus;
 
 use super::authority::TenantAdmin;
-use super::draft::Draft;
+use super::draft::{Draft, fresh_id};
 use super::error::{Error, Limited, Taken, Thing, Violation};
 use super::list::{Page, one_more};
 use super::{Backend, Call, Done, Operation, Service};
@@ -208,7 +208,7 @@ fn known_type(draft: &Draft<'_>, kind: &TypeKey) -> Result<(), Error> {
 
 fn register(draft: &mut Draft<'_>, new: NewResource) -> Result<Resource, Error> {
     known_type(draft, &new.kind)?;
-    let id = new.id.map_or_else(|| draft.fresh(ResourceId::parse), Ok)?;
+    let id = new.id.map_or_else(|| fresh_id(ResourceId::parse), Ok)?;
     let reference = ResourceRef { kind: new.kind, id };
     if draft.state.resources.contains_key(&reference) {
         return Err(Error::AlreadyExists(Taken::Id));

@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use doorward_engine::contact::Email;
 use doorward_engine::firewall::Firewall;
-use doorward_engine::id::{
-    KeyId, MemberId, Name, PlanKey, ResourceRef, Revision, Slug, TenantId, TypeKey, UserId,
-};
+use doorward_engine::id::{MemberId, Name, PlanKey, Revision, Slug, TenantId, UserId};
 use doorward_engine::instant::Instant;
 use doorward_engine::member::Member;
 use doorward_engine::role::Role;
@@ -24,14 +22,8 @@ use super::error::{Error, Precondition, Violation};
 use super::list::{Page, one_more};
 use super::{Backend, Call, Done, Operation, Service};
 use crate::caller::Caller;
-use crate::clock::Clock;
-use crate::store::directory::{ResourceFilter, Slice, TenantFilter, TenantView};
+use crate::store::directory::{Slice, TenantFilter, TenantRows, TenantUsage, TenantView};
 use crate::store::{Directory, Needs, Target};
-
-/// The most rows that are read at once in order to be counted.
-const COUNTED_AT_ONCE: u64 = 1_000;
-/// Where the last row is, if there may be more.
-const LAST_OF_FULL: usize = 999;
 
 /// A tenant at an instant: what is in force of its subscription depends on the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,26 +71,13 @@ pub struct Founded {
     pub owner: Member,
 }
 
-/// What a tenant uses of its plan's limits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Used {
-    /// Seats.
-    pub members: u64,
-    /// Resources that are not deleted, by type.
-    pub resources: BTreeMap<TypeKey, u64>,
-    /// API keys that are live.
-    pub api_keys: u64,
-}
-
 impl<B: Backend> Service<B> {
     /// Creates a tenant with its owner.
     ///
     /// # Errors
     /// ALREADY_EXISTS for a slug or an id in use, INVALID_ARGUMENT for an unknown plan.
     pub async fn create_tenant(&self, call: Call, new: NewTenant) -> Result<Done<Founded>, Error> {
-        // The id comes before the transaction that could tell the database's time.
-        let fresh = || fresh_id(Clock::real().now(), TenantId::parse);
-        let id = new.id.clone().map_or_else(fresh, Ok)?;
+        let id = new.id.clone().map_or_else(|| fresh_id(TenantId::parse), Ok)?;
         let trial_seconds = self.policy.trial_seconds;
         let target = Target::NewTenant(id.clone());
         let plan = move |_: &Operator, draft: &mut Draft<'_>| found(draft, id, new, trial_seconds);
@@ -109,14 +88,14 @@ impl<B: Backend> Service<B> {
     ///
     /// # Errors
     /// NOT_FOUND.
-    pub async fn get_tenant(&self, caller: &Caller, tenant: TenantId) -> Result<(TenantView, Used), Error> {
+    pub async fn get_tenant(
+        &self,
+        caller: &Caller,
+        tenant: TenantId,
+    ) -> Result<(TenantView, TenantUsage), Error> {
         let (_, view) = self.reading_admin(caller, Operation::GetTenant, &tenant).await?;
-        let used = Used {
-            members: view.seats,
-            resources: self.count_resources(&tenant).await?,
-            api_keys: self.count_keys(&tenant, view.now).await?,
-        };
-        Ok((view, used))
+        let usage = self.directory.usage(tenant, view.now).await?;
+        Ok((view, usage))
     }
 
     /// A page of tenants.
@@ -131,14 +110,8 @@ impl<B: Backend> Service<B> {
     ) -> Result<Page<TenantAt, TenantId>, Error> {
         authority::operator(caller, Operation::ListTenants)?;
         let limit = slice.limit;
-        let rows = self.directory.tenants(filter, one_more(slice)).await?;
-        let page = Page::cut(rows, limit, |tenant| tenant.id.clone());
-        // The clock that checks go by comes with a single tenant only.
-        let now = match page.items.first() {
-            Some(first) => self.directory.tenant(first.id.clone()).await?.map(|view| view.now),
-            None => None,
-        };
-        let now = now.unwrap_or(Instant::MIN);
+        let TenantRows { tenants, now } = self.directory.tenants(filter, one_more(slice)).await?;
+        let page = Page::cut(tenants, limit, |tenant| tenant.id.clone());
         Ok(page.map(|tenant| TenantAt { tenant, now }))
     }
 
@@ -212,35 +185,6 @@ impl<B: Backend> Service<B> {
         let plan = move |_: &TenantAdmin, draft: &mut Draft<'_>| change_with(draft, change);
         self.as_admin(call, operation, tenant, Needs::default(), plan).await
     }
-
-    async fn count_resources(&self, tenant: &TenantId) -> Result<BTreeMap<TypeKey, u64>, Error> {
-        let (mut counts, mut after) = (BTreeMap::new(), None::<ResourceRef>);
-        loop {
-            let slice = Slice { after, limit: COUNTED_AT_ONCE };
-            let filter = ResourceFilter::default();
-            let rows = self.directory.resources(tenant.clone(), filter, slice).await?;
-            for row in &rows {
-                *counts.entry(row.reference.kind.clone()).or_default() += 1;
-            }
-            match rows.into_iter().nth(LAST_OF_FULL) {
-                Some(last) => after = Some(last.reference),
-                None => return Ok(counts),
-            }
-        }
-    }
-
-    async fn count_keys(&self, tenant: &TenantId, now: Instant) -> Result<u64, Error> {
-        let (mut live, mut after) = (0, None::<KeyId>);
-        loop {
-            let slice = Slice { after, limit: COUNTED_AT_ONCE };
-            let rows = self.directory.keys(tenant.clone(), slice).await?;
-            live += rows.iter().map(|key| u64::from(key.is_live(now))).sum::<u64>();
-            match rows.into_iter().nth(LAST_OF_FULL) {
-                Some(last) => after = Some(last.id),
-                None => return Ok(live),
-            }
-        }
-    }
 }
 
 fn found(draft: &mut Draft<'_>, id: TenantId, new: NewTenant, trial_seconds: i64) -> Result<Founded, Error> {
@@ -249,7 +193,7 @@ fn found(draft: &mut Draft<'_>, id: TenantId, new: NewTenant, trial_seconds: i64
         Some(plan) => known_plan(draft, plan)?,
         None => draft.state.in_force.catalogue.default_plan().key.clone(),
     };
-    let owner_id = new.owner.id.map_or_else(|| draft.fresh(MemberId::parse), Ok)?;
+    let owner_id = new.owner.id.map_or_else(|| fresh_id(MemberId::parse), Ok)?;
     let tenant = draft.put_tenant(Tenant {
         id,
         slug: new.slug,

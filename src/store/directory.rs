@@ -1,6 +1,6 @@
 //! The read trait of administrators: things by id, and exact pages in the order of their ids.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use doorward_engine::api_key::ApiKey;
 use doorward_engine::id::{KeyId, MemberId, ResourceId, ResourceRef, Revision, TenantId, TypeKey, UserId};
@@ -31,11 +31,18 @@ pub trait Directory: Send + Sync + 'static {
         &self,
         filter: TenantFilter,
         slice: Slice<TenantId>,
-    ) -> impl Future<Output = Result<Vec<Tenant>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<TenantRows, StoreError>> + Send;
 
-    /// One tenant, DELETED ones too, with the tenant's revision, the seats held and the clock.
+    /// One tenant, DELETED ones too, with the tenant's revision and the clock.
     fn tenant(&self, tenant: TenantId)
     -> impl Future<Output = Result<Option<TenantView>, StoreError>> + Send;
+
+    /// What a plan may limit, counted; keys that are live at `now`.
+    fn usage(
+        &self,
+        tenant: TenantId,
+        now: Instant,
+    ) -> impl Future<Output = Result<TenantUsage, StoreError>> + Send;
 
     /// One member, DELETED ones too.
     fn member(
@@ -109,15 +116,33 @@ pub trait Directory: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<LogRow>, StoreError>> + Send;
 }
 
-/// A tenant with what is counted about it.
+/// Tenants, and the time at which they were read.
+#[derive(Clone, Debug)]
+pub struct TenantRows {
+    /// The tenants.
+    pub tenants: Vec<Tenant>,
+    /// The database's clock.
+    pub now: Instant,
+}
+
+/// What of a tenant a plan may limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantUsage {
+    /// Seats held: PENDING, ACTIVE and DISABLED members.
+    pub members: u64,
+    /// Resources that are not deleted, by type; types without any are left out.
+    pub resources: BTreeMap<TypeKey, u64>,
+    /// API keys that are neither revoked nor expired.
+    pub api_keys: u64,
+}
+
+/// A tenant, its revision, and the time at which they were read.
 #[derive(Clone, Debug)]
 pub struct TenantView {
     /// The tenant.
     pub tenant: Tenant,
     /// Its revision.
     pub revision: Revision,
-    /// Seats held: PENDING, ACTIVE and DISABLED members.
-    pub seats: u64,
     /// The database's clock.
     pub now: Instant,
 }

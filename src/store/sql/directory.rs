@@ -10,25 +10,30 @@ use std::collections::BTreeSet;
 
 use doorward_engine::api_key::ApiKey;
 use doorward_engine::id::{KeyId, MemberId, ResourceId, ResourceRef, Revision, TenantId, TypeKey, UserId};
+use doorward_engine::instant::Instant;
 use doorward_engine::member::Member;
 use doorward_engine::resource::Resource;
 use doorward_engine::snapshot::MemberFacts;
-use doorward_engine::tenant::Tenant;
 use sea_orm::Value;
 
 use super::rows::read::{self, Rest};
 use super::{Dialect, Sql, StoreError};
 use crate::store::directory::{
-    AccessRow, Directory, LogFilter, LogRow, MemberFilter, ResourceFilter, Slice, TenantFilter, TenantView,
+    AccessRow, Directory, LogFilter, LogRow, MemberFilter, ResourceFilter, Slice, TenantFilter, TenantRows,
+    TenantUsage, TenantView,
 };
 
 impl Directory for Sql {
-    async fn tenants(&self, filter: TenantFilter, slice: Slice<TenantId>) -> Result<Vec<Tenant>, StoreError> {
+    async fn tenants(&self, filter: TenantFilter, slice: Slice<TenantId>) -> Result<TenantRows, StoreError> {
         self.run(|inner| async move { tenant::page(&inner, filter, slice).await }).await
     }
 
     async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantView>, StoreError> {
         self.run(|inner| async move { tenant::one(&inner, &tenant).await }).await
+    }
+
+    async fn usage(&self, tenant: TenantId, now: Instant) -> Result<TenantUsage, StoreError> {
+        self.run(move |inner| async move { tenant::usage(&inner, &tenant, now).await }).await
     }
 
     async fn member(&self, tenant: TenantId, member: MemberId) -> Result<Option<Member>, StoreError> {

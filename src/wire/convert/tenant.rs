@@ -12,9 +12,9 @@ use super::list::{Paging, narrowing, next, paths, search};
 use super::member::member;
 use super::{Context, Fields, PageFilter, Tail, answer, parse_email, timestamp};
 use crate::proto;
-use crate::service::tenant::{NewOwner, NewTenant, TenantAt, Used};
+use crate::service::tenant::{NewOwner, NewTenant, TenantAt};
 use crate::service::{Backend, Done, Error};
-use crate::store::directory::TenantFilter;
+use crate::store::directory::{TenantFilter, TenantUsage};
 
 pub(in crate::wire) async fn create_tenant<B: Backend>(
     context: Context<B>,
@@ -231,7 +231,7 @@ const fn mode(mode: ListMode) -> proto::FirewallMode {
     }
 }
 
-fn usage(used: &Used) -> proto::TenantUsage {
+fn usage(used: &TenantUsage) -> proto::TenantUsage {
     let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
     let of_type = |(kind, used): (&TypeKey, &u64)| (kind.to_string(), count(*used));
     let resources: BTreeMap<_, _> = used.resources.iter().map(of_type).collect();

@@ -115,7 +115,7 @@ on_both!(a_deleted_tenants_slug_is_free_and_its_id_is_not, |store| {
     let gone = Tenant { status: TenantStatus::Deleted, revision: Revision(2), ..tenant("acme") };
     store.write("acme", vec![Change::Tenant { before: Some(tenant("acme")), after: gone.clone() }]).await;
     assert_eq!(store.sql.tenant(tenant_id("acme")).await.unwrap().unwrap().tenant, gone);
-    assert!(store.sql.tenants(TenantFilter::default(), all()).await.unwrap().is_empty());
+    assert!(store.sql.tenants(TenantFilter::default(), all()).await.unwrap().tenants.is_empty());
     assert_eq!(store.state("acme", Needs::default()).await.tenant, Some(gone));
     let again =
         store.try_write(new("acme"), vec![Change::Tenant { before: None, after: tenant("acme") }]).await;

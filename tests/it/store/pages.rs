@@ -143,7 +143,7 @@ on_both!(pages_of_resources_keys_and_tenants_hold_each_one_once_in_order, |store
     }
     let page = async |slice| {
         let page = store.sql.tenants(TenantFilter::default(), slice).await.unwrap();
-        page.into_iter().map(|tenant| tenant.id).collect::<Vec<_>>()
+        page.tenants.into_iter().map(|tenant| tenant.id).collect::<Vec<_>>()
     };
     let expected = ids().into_iter().take(30).chain(["acme".to_owned()]).collect();
     assert_eq!(walk!(TenantId, |slice| page(slice).await), in_order(expected));
@@ -241,7 +241,11 @@ on_both!(tenants_are_filtered_by_status_and_text, |store| {
         (text("t"), vec!["t1", "t2"]),
     ] {
         let found = store.sql.tenants(filter.clone(), all()).await.unwrap();
-        assert_eq!(found.iter().map(|tenant| tenant.id.as_str()).collect::<Vec<_>>(), expected, "{filter:?}");
+        assert_eq!(
+            found.tenants.iter().map(|tenant| tenant.id.as_str()).collect::<Vec<_>>(),
+            expected,
+            "{filter:?}"
+        );
     }
 });
 

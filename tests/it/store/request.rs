@@ -122,7 +122,7 @@ async fn create(store: Store, id: String, request: &str) -> Result<Receipt<Strin
 on_both!(of_a_hundred_same_creations_with_generated_ids_one_tenant_comes, |store| {
     let answers = at_once(CALLERS, |caller| create(store.clone(), format!("t{caller}"), "r1")).await;
     one_answer(&answers);
-    let tenants = store.sql.tenants(TenantFilter::default(), all()).await.unwrap();
+    let tenants = store.sql.tenants(TenantFilter::default(), all()).await.unwrap().tenants;
     assert_eq!(tenants.len(), 1);
     assert_eq!(tenants[0].id.as_str(), answers[0].as_ref().unwrap().answer);
     assert_eq!(Tables::of(&store).await.rows("tenant_rev", "true").await.len(), 2);
