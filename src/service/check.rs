@@ -112,7 +112,12 @@ impl<B: Backend> Service<B> {
     }
 
     /// The operator asks about anybody; a member's admin about the tenant's; a member about themselves.
-    async fn may_ask(&self, caller: &Caller, operation: Operation, inquiry: &Inquiry) -> Result<(), Error> {
+    pub(super) async fn may_ask(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        inquiry: &Inquiry,
+    ) -> Result<(), Error> {
         if caller.is_operator() {
             return Ok(());
         }

@@ -81,6 +81,13 @@ pub trait Directory: Send + Sync + 'static {
         slice: Slice<ResourceRef>,
     ) -> impl Future<Output = Result<Vec<Resource>, StoreError>> + Send;
 
+    /// These resources, DELETED ones too; what was never registered is left out.
+    fn resources_of(
+        &self,
+        tenant: TenantId,
+        resources: BTreeSet<ResourceRef>,
+    ) -> impl Future<Output = Result<Vec<Resource>, StoreError>> + Send;
+
     /// API keys in the order of their ids, revoked and expired ones too.
     fn keys(
         &self,

@@ -9,7 +9,7 @@ use doorward::proto;
 use doorward::proto::access_service_client::AccessServiceClient;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
 use crate::binary::Server;
 use crate::harness::{TOKEN, resource};
@@ -122,17 +122,20 @@ async fn mutate_until_killed(server: Server, client: Client) -> BTreeSet<String>
         let (mut client, next, done, dead) = (client.clone(), next.clone(), done.clone(), dead.clone());
         tasks.spawn(async move {
             let mut acknowledged = Vec::new();
-            while !dead.load(Ordering::SeqCst) {
-                let number = next.fetch_add(1, Ordering::SeqCst);
-                if number >= MUTATIONS {
-                    break;
-                }
+            let mut number = next.fetch_add(1, Ordering::SeqCst);
+            while number < MUTATIONS && !dead.load(Ordering::SeqCst) {
                 let id = format!("r{number:04}");
                 let answer: Result<_, Status> = client.register_resource(signed(registration(&id))).await;
+                // A server that is too busy says so, and is asked again.
+                if answer.as_ref().is_err_and(|status| status.code() == Code::Unavailable) {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
                 if answer.is_ok() {
                     acknowledged.push(id);
                     done.fetch_add(1, Ordering::SeqCst);
                 }
+                number = next.fetch_add(1, Ordering::SeqCst);
             }
             acknowledged
         });

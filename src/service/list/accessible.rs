@@ -1,5 +1,7 @@
 //! What a subject has access to: the sections in the order of the sidebar, or the resources of a type.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use doorward_engine::catalogue::SECTION_TYPE;
 use doorward_engine::decide::{Decision, decide};
 use doorward_engine::id::{Name, ResourceId, ResourceRef, TenantId, TypeKey};
@@ -10,7 +12,6 @@ use doorward_engine::snapshot::MemberFacts;
 
 use super::{Allowed, CHUNK, CHUNKS_MAX, Found, Page, Verdict, Walk};
 use crate::caller::Caller;
-use crate::resolver::Presented;
 use crate::service::check::Inquiry;
 use crate::service::error::{Error, Violation};
 use crate::service::{Backend, Operation, Service};
@@ -56,7 +57,7 @@ impl<B: Backend> Service<B> {
         things: Things,
         slice: Slice<String>,
     ) -> Result<Found<Accessible, String>, Error> {
-        self.may_list(caller, &inquiry).await?;
+        self.may_ask(caller, Operation::ListAccessible, &inquiry).await?;
         let snapshot = self.facts(&inquiry, Vec::new()).await?;
         let page = if things.kind == SECTION_TYPE {
             sections(&snapshot, &inquiry, &things, slice)?
@@ -81,11 +82,7 @@ impl<B: Backend> Service<B> {
         let after = after.map_err(|error| Violation::new("page_token", error))?;
         let walk = Walk::over(Slice { after, limit: slice.limit });
         let Page { items, next } = self.walk_resources(first, inquiry, things, walk).await?;
-        let mut named = Vec::with_capacity(items.len());
-        for (candidate, allowed) in items {
-            named.extend(self.named(&inquiry.tenant, candidate, allowed).await?);
-        }
-        Ok(Page { items: named, next: next.map(String::from) })
+        Ok(Page { items: self.named(&inquiry.tenant, items).await?, next: next.map(String::from) })
     }
 
     async fn walk_resources(
@@ -145,38 +142,22 @@ impl<B: Backend> Service<B> {
         }
     }
 
+    /// The names of those that were found by a grant: a deleted one still has its name, what was decided is answered.
     async fn named(
         &self,
         tenant: &TenantId,
-        candidate: Candidate,
-        allowed: Allowed,
-    ) -> Result<Option<Accessible>, Error> {
-        let Candidate { resource, name } = candidate;
-        let id = resource.id.to_string();
-        let name = match name {
-            Some(name) => Some(name),
-            // A deleted one still has its name: what was decided is answered.
-            None => self.directory.resource(tenant.clone(), resource).await?.map(|found| found.name),
+        found: Vec<(Candidate, Allowed)>,
+    ) -> Result<Vec<Accessible>, Error> {
+        let nameless = found.iter().filter(|(candidate, _)| candidate.name.is_none());
+        let nameless: BTreeSet<_> = nameless.map(|(candidate, _)| candidate.resource.clone()).collect();
+        let rows = self.directory.resources_of(tenant.clone(), nameless).await?;
+        let names: BTreeMap<_, _> = rows.into_iter().map(|row| (row.reference, row.name)).collect();
+        let with_name = |(candidate, allowed): (Candidate, Allowed)| {
+            let Candidate { resource, name } = candidate;
+            let name = name.or_else(|| names.get(&resource).cloned())?;
+            Some(Accessible { id: resource.id.to_string(), name, allowed })
         };
-        Ok(name.map(|name| Accessible { id, name, allowed }))
-    }
-
-    /// The operator asks about anybody; a member's admin about the tenant's; a member about themselves.
-    async fn may_list(&self, caller: &Caller, inquiry: &Inquiry) -> Result<(), Error> {
-        if caller.is_operator() {
-            return Ok(());
-        }
-        let (operation, tenant) = (Operation::ListAccessible, &inquiry.tenant);
-        let (concerned, _) = self.reading_concerned(caller, operation, tenant).await?;
-        match &inquiry.subject {
-            Presented::Member(member) => concerned.speaks_of(member),
-            Presented::User(user) if caller.actor.as_ref() == Some(user) => Ok(()),
-            Presented::User(user) => {
-                let member = self.directory.member_by_user(tenant.clone(), user.clone()).await?;
-                concerned.speaks_of_found(member.as_ref().map(|member| &member.id))
-            }
-            Presented::Key(..) | Presented::KeyId(_) => concerned.speaks_of_found(None),
-        }
+        Ok(found.into_iter().filter_map(with_name).collect())
     }
 
     async fn facts(&self, inquiry: &Inquiry, resources: Vec<ResourceRef>) -> Result<Snapshot, Error> {

@@ -70,6 +70,17 @@ impl Directory for Sql {
         self.run(|inner| async move { resource::page(&inner, &tenant, filter, slice).await }).await
     }
 
+    async fn resources_of(
+        &self,
+        tenant: TenantId,
+        resources: BTreeSet<ResourceRef>,
+    ) -> Result<Vec<Resource>, StoreError> {
+        self.run(|inner| async move {
+            read::resources_named(inner.dialect, &inner.reads, tenant.as_str(), &resources).await
+        })
+        .await
+    }
+
     async fn keys(&self, tenant: TenantId, slice: Slice<KeyId>) -> Result<Vec<ApiKey>, StoreError> {
         self.run(|inner| async move {
             let rest = Rest::of(tenant.as_str(), "api_key k WHERE k.tenant_id = $1");

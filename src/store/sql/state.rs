@@ -15,7 +15,7 @@ use doorward_engine::tenant::Tenant;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult};
 
 use super::entity::{invitation, resource_grant, tenant};
-use super::rows::read::{Rest, api_keys, columns, count, list, listed, members, resources};
+use super::rows::read::{Rest, api_keys, columns, count, list, listed, members, resources_named};
 use super::rows::{self, At};
 use super::{Dialect, Inner, StoreError, catalogue};
 use crate::store::state::Usage;
@@ -186,17 +186,9 @@ impl Gatherer<'_> {
     }
 
     async fn resources(&self) -> Result<BTreeMap<ResourceRef, Resource>, StoreError> {
-        if self.needs.resources.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let from = format!(
-            "{} JOIN resource r ON r.resource_type = listed.a AND r.resource_id = listed.b WHERE r.tenant_id = $1",
-            self.listed()
-        );
-        let keys = self.needs.resources.iter().map(|resource| [resource.kind.as_str(), resource.id.as_str()]);
-        let resources =
-            resources(self.dialect, self.transaction, Rest::of(self.tenant, &from).value(list(keys))).await?;
-        Ok(resources.into_iter().map(|resource| (resource.reference.clone(), resource)).collect())
+        let wanted = &self.needs.resources;
+        let found = resources_named(self.dialect, self.transaction, self.tenant, wanted).await?;
+        Ok(found.into_iter().map(|resource| (resource.reference.clone(), resource)).collect())
     }
 
     async fn grants(&self) -> Result<BTreeMap<(MemberId, ResourceRef), Grant>, StoreError> {

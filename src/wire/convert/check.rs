@@ -24,22 +24,25 @@ pub(super) enum Naming {
     Screen,
 }
 
+/// What the questions share, of a request.
+macro_rules! asked {
+    ($request:ident) => {
+        Asked {
+            tenant: &$request.tenant_id,
+            subject: $request.subject,
+            context: $request.context,
+            consistency: $request.consistency,
+        }
+    };
+}
+
 pub(in crate::wire) async fn check_access<B: Backend>(
     context: Context<B>,
     request: proto::CheckAccessRequest,
 ) -> Result<proto::CheckAccessResponse, Error> {
     let mut fields = Fields::default();
     let item = fields.item("", request.action, request.resource);
-    let inquiry = fields.inquiry(
-        &context.keys,
-        Naming::Check,
-        Asked {
-            tenant: &request.tenant_id,
-            subject: request.subject,
-            context: request.context,
-            consistency: request.consistency,
-        },
-    );
+    let inquiry = fields.inquiry(&context.keys, Naming::Check, asked!(request));
     let (inquiry, item) = fields.all((inquiry, item))?;
     let tenant = inquiry.tenant.clone();
     let (decision, revision) = context.service.check_access(&context.caller, inquiry, item).await?;
@@ -67,16 +70,7 @@ pub(in crate::wire) async fn batch_check_access<B: Backend>(
             .collect();
         items.into_iter().collect::<Option<Vec<_>>>()
     });
-    let inquiry = fields.inquiry(
-        &context.keys,
-        Naming::Check,
-        Asked {
-            tenant: &request.tenant_id,
-            subject: request.subject,
-            context: request.context,
-            consistency: request.consistency,
-        },
-    );
+    let inquiry = fields.inquiry(&context.keys, Naming::Check, asked!(request));
     let (inquiry, items) = fields.all((inquiry, items))?;
     let tenant = inquiry.tenant.clone();
     let checked = context.service.batch_check_access(&context.caller, inquiry, items).await?;
@@ -94,16 +88,7 @@ pub(in crate::wire) async fn explain_access<B: Backend>(
 ) -> Result<proto::ExplainAccessResponse, Error> {
     let mut fields = Fields::default();
     let item = fields.item("", request.action, request.resource);
-    let inquiry = fields.inquiry(
-        &context.keys,
-        Naming::Screen,
-        Asked {
-            tenant: &request.tenant_id,
-            subject: request.subject,
-            context: request.context,
-            consistency: request.consistency,
-        },
-    );
+    let inquiry = fields.inquiry(&context.keys, Naming::Screen, asked!(request));
     let (inquiry, item) = fields.all((inquiry, item))?;
     let tenant = inquiry.tenant.clone();
     let (explanation, revision) = context.service.explain_access(&context.caller, inquiry, item).await?;

@@ -48,7 +48,7 @@ on_both!(the_members_with_access_are_those_whom_the_checks_allow, |server| {
         ("agent", "a02", "chat", 3),
         ("agent", "a02", "history", 4),
         ("agent", "a03", "chat", 0),
-        ("agent", "a06", "history", 2),
+        ("agent", "a04", "history", 2),
         ("agent", "a01", "history", 0),
         ("agent", "none", "view", 0),
     ] {

@@ -1,6 +1,9 @@
 //! Statements that read rows as records, and lists of keys as one parameter; knows nothing of who asks.
 
+use std::collections::BTreeSet;
+
 use doorward_engine::api_key::ApiKey;
+use doorward_engine::id::ResourceRef;
 use doorward_engine::instant::Instant;
 use doorward_engine::member::Member;
 use doorward_engine::resource::Resource;
@@ -128,6 +131,24 @@ pub(in super::super) async fn resources<C: ConnectionTrait>(
 ) -> Result<Vec<Resource>, StoreError> {
     let rows = rest.select(dialect, connection, &columns::<resource::Entity>("r")).await?;
     rows.iter().map(|row| super::resource(&resource::Model::from_query_result(row, "")?)).collect()
+}
+
+/// Those resources, in one statement or, where there are none, in none.
+pub(in super::super) async fn resources_named<C: ConnectionTrait>(
+    dialect: Dialect,
+    connection: &C,
+    tenant: &str,
+    wanted: &BTreeSet<ResourceRef>,
+) -> Result<Vec<Resource>, StoreError> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let from = format!(
+        "{} JOIN resource r ON r.resource_type = listed.a AND r.resource_id = listed.b WHERE r.tenant_id = $1",
+        listed(dialect, "$2")
+    );
+    let keys = wanted.iter().map(|resource| [resource.kind.as_str(), resource.id.as_str()]);
+    resources(dialect, connection, Rest::of(tenant, &from).value(list(keys))).await
 }
 
 /// API keys `k`.
