@@ -13,4 +13,3 @@ mod explained;
 mod hostile;
 mod questions;
 mod scenarios;
-mod speed;

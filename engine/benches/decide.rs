@@ -1,21 +1,26 @@
-//! How long a decision takes. Run it alone, in release: `cargo test --release -p doorward-engine speed -- --ignored --nocapture`.
+//! How long a decision takes: `cargo bench -p doorward-engine --bench decide`, on a quiet machine.
 #![expect(clippy::disallowed_methods, reason = "a stopwatch reads the clock")]
+#![expect(clippy::unwrap_used, reason = "a measurement that cannot begin ends")]
+#![expect(dead_code, unused_imports, reason = "the tests' worlds hold more than is measured")]
+
+#[path = "../tests/it/compiled.rs"]
+mod compiled;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use doorward_engine::decide::decide;
 
-use crate::compiled::Compiled;
-use crate::support::scenario;
+use self::compiled::Compiled;
+use self::support::scenario;
 
 /// Short enough to pass between two interruptions; the best of many runs is what a decision takes.
 const ROUNDS: u32 = 1000;
 const RUNS: u32 = 3000;
 
-#[test]
-#[ignore = "a measurement: it means something in release, on a quiet machine"]
-fn a_decision_takes_less_than_100_nanoseconds() {
+fn main() {
     let grants: Vec<_> = (0..50).map(|n| format!("\"agent/agent-{n}\" = true")).collect();
     let file = format!(
         r#"
@@ -57,6 +62,5 @@ fn a_decision_takes_less_than_100_nanoseconds() {
         let best: Duration = best.map(Result::unwrap).min().unwrap();
         let nanos = best.as_secs_f64() * 1e9 / f64::from(ROUNDS);
         println!("{:<26} {nanos:6.1} ns", check.name);
-        assert!(nanos < 100.0 || cfg!(debug_assertions), "{}: {nanos} ns", check.name);
     }
 }
