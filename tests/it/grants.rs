@@ -269,6 +269,7 @@ async fn pages(server: &Server, request: proto::GetAccessMatrixRequest) -> Vec<V
         if answer.next_page_token.is_empty() {
             return pages;
         }
+        assert!(pages.len() < 100, "the pages have no end");
         page_token = answer.next_page_token;
     }
 }

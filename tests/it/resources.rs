@@ -310,6 +310,7 @@ async fn listed(server: &Server, request: proto::ListResourcesRequest) -> Vec<Ve
         if answer.next_page_token.is_empty() {
             return pages;
         }
+        assert!(pages.len() < 100, "the pages have no end");
         page_token = answer.next_page_token;
     }
 }

@@ -18,6 +18,10 @@ use crate::store::act::PLATFORM;
 
 /// How long a call waits for a free connection, or for a new one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a mutation on SQLite does: it may have to wait for all others.
+const ONE_WRITER_TIMEOUT: Duration = Duration::from_secs(15);
+/// A connection that was idle for so long may have been cut off: it is tried before it is used.
+const IDLE_TRIED: Duration = Duration::from_secs(1);
 /// How long a statement on SQLite waits for the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The advisory lock that two migrations cannot both hold.
@@ -192,10 +196,9 @@ async fn connect(url: &str, connections_max: u32, access: Access) -> Result<Data
     options
         .max_connections(connections_max)
         .min_connections(1)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
         .connect_timeout(ACQUIRE_TIMEOUT)
         // A ping before each use would be a round trip more for every check.
-        .test_before_acquire(false)
+        .test_before_acquire_if_idle_for(IDLE_TRIED)
         .record_stmt_in_spans(false)
         .sqlx_logging(false);
     Ok(Database::connect(options).await?)
@@ -203,14 +206,17 @@ async fn connect(url: &str, connections_max: u32, access: Access) -> Result<Data
 
 fn postgres_options(url: &str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
-    options.map_sqlx_postgres_opts(|postgres| postgres.application_name("doorward"));
+    options
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .map_sqlx_postgres_opts(|postgres| postgres.application_name("doorward"));
     options
 }
 
 fn sqlite_options(path: &Path, access: Access) -> ConnectOptions {
     let mut options = ConnectOptions::new("sqlite://");
     let path = path.to_owned();
-    options.idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(move |_| {
+    let timeout = if access == Access::Write { ONE_WRITER_TIMEOUT } else { ACQUIRE_TIMEOUT };
+    options.acquire_timeout(timeout).idle_timeout(None).max_lifetime(None).map_sqlx_sqlite_opts(move |_| {
         let sqlite = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(access == Access::Write)

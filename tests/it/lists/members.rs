@@ -29,6 +29,7 @@ pub(super) async fn member_pages(
         if answer.next_page_token.is_empty() {
             return pages;
         }
+        assert!(pages.len() < 100, "the pages have no end");
         page_token = answer.next_page_token;
     }
 }
