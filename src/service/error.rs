@@ -34,6 +34,14 @@ pub enum Error {
     /// There is no such thing.
     #[error("there is no such {0}")]
     NotFound(Thing),
+    /// There is no such thing, of those that a request names: which one.
+    #[error("`{field}`: there is no such {thing}")]
+    NotFoundAt {
+        /// What is missing.
+        thing: Thing,
+        /// The field that names it.
+        field: String,
+    },
     /// It is another's.
     #[error("{0}")]
     AlreadyExists(Taken),
@@ -94,6 +102,17 @@ impl Violation {
         let allowed: Vec<_> = allowed.into_iter().map(|key| format!("`{key}`")).collect();
         let allowed = if allowed.is_empty() { "none".to_owned() } else { allowed.join(", ") };
         Self::new(field, format!("unknown {kind} `{given}`; allowed: {allowed}"))
+    }
+}
+
+impl Error {
+    /// Says which field names what is missing; every other error already says enough.
+    #[must_use]
+    pub fn at(self, field: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::NotFound(thing) => Self::NotFoundAt { thing, field: field() },
+            other => other,
+        }
     }
 }
 

@@ -128,9 +128,9 @@ fn set(draft: &mut Draft<'_>, changes: Vec<GrantChange>) -> Result<GrantsSet, Er
         return Err(Error::Invalid(unknown));
     }
     draft.compare_tenant_revision()?;
-    for change in &changes {
-        draft.member(&change.member)?;
-        draft.resource(&change.resource)?;
+    for (at, change) in changes.iter().enumerate() {
+        draft.member(&change.member).map_err(|error| error.at(|| format!("changes[{at}].member_id")))?;
+        draft.resource(&change.resource).map_err(|error| error.at(|| format!("changes[{at}].resource")))?;
     }
     if changes.iter().any(|change| change.grant.is_some()) {
         draft.grow()?;
@@ -147,7 +147,8 @@ fn set(draft: &mut Draft<'_>, changes: Vec<GrantChange>) -> Result<GrantsSet, Er
 }
 
 fn copy(draft: &mut Draft<'_>, from: &MemberId, to: &MemberId) -> Result<Copied, Error> {
-    let (source, target) = (draft.member(from)?, draft.member(to)?);
+    let source = draft.member(from).map_err(|error| error.at(|| "from_member_id".to_owned()))?;
+    let target = draft.member(to).map_err(|error| error.at(|| "to_member_id".to_owned()))?;
     draft.compare(target.revision)?;
     draft.grow()?;
     let (state, now) = (draft.state, draft.now());

@@ -278,7 +278,11 @@ fn grantable(draft: &Draft<'_>, invitee: &Invitee) -> Result<(), Error> {
     if !violations.is_empty() {
         return Err(Error::Invalid(violations));
     }
-    invitee.grants.iter().try_for_each(|(on, _)| draft.resource(on).map(|_| ()))
+    for (at, (on, _)) in invitee.grants.iter().enumerate() {
+        let field = || format!("{}grants[{at}].resource", invitee.path);
+        draft.resource(on).map_err(|error| error.at(field))?;
+    }
+    Ok(())
 }
 
 fn resend(draft: &mut Draft<'_>, post: &Post, id: &MemberId, drawn: &Drawn) -> Result<Member, Error> {

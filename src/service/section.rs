@@ -200,7 +200,11 @@ fn set_defaults(
 fn apply_defaults(draft: &mut Draft<'_>, whose: &Whose, which: Which) -> Result<Applied, Error> {
     draft.compare_tenant_revision()?;
     let members: Vec<&Member> = match whose {
-        Whose::Members(ids) => ids.iter().map(|id| draft.member(id)).collect::<Result<_, _>>()?,
+        Whose::Members(ids) => {
+            let named =
+                |id: &MemberId| draft.member(id).map_err(|error| error.at(|| format!("member_ids: {id}")));
+            ids.iter().map(named).collect::<Result<_, _>>()?
+        }
         Whose::Everyone => draft.state.members.values().filter(|member| member.status.is_live()).collect(),
     };
     let defaults = copied(&draft.state.in_force.catalogue, draft.tenant()?);

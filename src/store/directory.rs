@@ -159,7 +159,7 @@ pub struct TenantView {
 pub struct TenantFilter {
     /// Only this status.
     pub status: Option<TenantStatus>,
-    /// Only slugs and names that hold this text, without regard to ASCII case.
+    /// Only ids, slugs and names that hold this text, without regard to ASCII case.
     pub text: Option<String>,
 }
 

@@ -67,7 +67,7 @@ fn code(error: &Error) -> Code {
         | Error::CatalogueInvalid(_) => Code::InvalidArgument,
         Error::Unauthenticated => Code::Unauthenticated,
         Error::PermissionDenied => Code::PermissionDenied,
-        Error::NotFound(_) => Code::NotFound,
+        Error::NotFound(_) | Error::NotFoundAt { .. } => Code::NotFound,
         Error::AlreadyExists(_) => Code::AlreadyExists,
         Error::RevisionMismatch { .. } => Code::Aborted,
         Error::Precondition(_) => Code::FailedPrecondition,
@@ -87,11 +87,7 @@ fn reason(error: &Error) -> ErrorReason {
         Error::CatalogueInvalid(_) => ErrorReason::CatalogueInvalid,
         Error::Unauthenticated => ErrorReason::Unauthenticated,
         Error::PermissionDenied => ErrorReason::PermissionDenied,
-        Error::NotFound(Thing::Tenant) => ErrorReason::TenantNotFound,
-        Error::NotFound(Thing::Member) => ErrorReason::MemberNotFound,
-        Error::NotFound(Thing::Resource) => ErrorReason::ResourceNotFound,
-        Error::NotFound(Thing::ApiKey) => ErrorReason::ApiKeyNotFound,
-        Error::NotFound(Thing::Invitation) => ErrorReason::InvitationNotFound,
+        Error::NotFound(thing) | Error::NotFoundAt { thing, .. } => not_found_reason(*thing),
         Error::AlreadyExists(Taken::Id) => ErrorReason::IdTaken,
         Error::AlreadyExists(Taken::Slug) => ErrorReason::SlugTaken,
         Error::AlreadyExists(Taken::Email) => ErrorReason::EmailTaken,
@@ -104,6 +100,16 @@ fn reason(error: &Error) -> ErrorReason {
         Error::Unavailable(_) => ErrorReason::StoreUnavailable,
         Error::Internal(_) => ErrorReason::Internal,
         Error::Unimplemented => ErrorReason::NotImplemented,
+    }
+}
+
+const fn not_found_reason(thing: Thing) -> ErrorReason {
+    match thing {
+        Thing::Tenant => ErrorReason::TenantNotFound,
+        Thing::Member => ErrorReason::MemberNotFound,
+        Thing::Resource => ErrorReason::ResourceNotFound,
+        Thing::ApiKey => ErrorReason::ApiKeyNotFound,
+        Thing::Invitation => ErrorReason::InvitationNotFound,
     }
 }
 
@@ -129,6 +135,7 @@ fn precondition_reason(precondition: &Precondition) -> ErrorReason {
 
 fn metadata(error: &Error) -> HashMap<String, String> {
     let pairs = match error {
+        Error::NotFoundAt { field, .. } => vec![("field", field.clone())],
         Error::RevisionMismatch { current } => vec![("current_revision", current.to_string())],
         Error::LimitReached { limit, used, .. } => {
             vec![("limit", limit.to_string()), ("used", used.to_string())]

@@ -108,14 +108,15 @@ on_both!(grants_are_all_set_or_none, |server| {
     server.agent("zeta", "z1").await;
     let before = revision(server).await;
     let mut admin = server.acting("acme-owner");
-    for (bad, reason) in [
-        (change("nobody", "a1", true), "MEMBER_NOT_FOUND"),
-        (change("zoe", "a1", false), "MEMBER_NOT_FOUND"),
-        (change("ben", "none", true), "RESOURCE_NOT_FOUND"),
-        (change("ben", "z1", false), "RESOURCE_NOT_FOUND"),
+    for (bad, reason, field) in [
+        (change("nobody", "a1", true), "MEMBER_NOT_FOUND", "changes[1].member_id"),
+        (change("zoe", "a1", false), "MEMBER_NOT_FOUND", "changes[1].member_id"),
+        (change("ben", "none", true), "RESOURCE_NOT_FOUND", "changes[1].resource"),
+        (change("ben", "z1", false), "RESOURCE_NOT_FOUND", "changes[1].resource"),
     ] {
         let request = setting(vec![change("ben", "a1", true), bad]);
-        refused(admin.set_grants(request).await, Code::NotFound, reason);
+        let text = refused(admin.set_grants(request).await, Code::NotFound, reason);
+        assert!(text.contains(field), "{text}");
     }
     let gone = proto::DeleteResourceRequest {
         tenant_id: "acme".to_owned(),

@@ -185,7 +185,7 @@ pub(crate) fn reason<A>(result: Result<Planned<A>, Error>) -> String {
     match result {
         Ok(_) => "done".to_owned(),
         Err(Error::Precondition(reason)) => format!("{reason:?}"),
-        Err(Error::NotFound(thing)) => format!("no {thing:?}"),
+        Err(Error::NotFound(thing) | Error::NotFoundAt { thing, .. }) => format!("no {thing:?}"),
         Err(Error::AlreadyExists(taken)) => format!("{taken:?} taken"),
         Err(Error::LimitReached { limit, used, .. }) => format!("{used} of {limit}"),
         Err(other) => other.to_string(),

@@ -3,6 +3,7 @@
 use doorward_engine::catalogue::{Action, Catalogue, Limits, Plan, Section, SectionIx, SectionKind};
 
 use super::member::role;
+use super::section::type_message;
 use super::{Context, Fields, answer};
 use crate::proto;
 use crate::service::{Backend, Error};
@@ -63,19 +64,10 @@ fn section(catalogue: &Catalogue, index: SectionIx, section: &Section) -> proto:
     proto::CatalogueSection {
         section: section.key.to_string(),
         name: section.name.to_string(),
-        r#type: section_type(section.kind).into(),
+        r#type: type_message(section.kind).into(),
         default_enabled: (section.kind == SectionKind::Configurable).then_some(section.default),
         needs_switch: switch.map(ToString::to_string).unwrap_or_default(),
         parts: parts.collect(),
-    }
-}
-
-const fn section_type(kind: SectionKind) -> proto::SectionType {
-    match kind {
-        SectionKind::AdminOnly => proto::SectionType::AdminOnly,
-        SectionKind::Configurable => proto::SectionType::Configurable,
-        SectionKind::Always => proto::SectionType::Always,
-        SectionKind::System => proto::SectionType::System,
     }
 }
 

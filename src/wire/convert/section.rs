@@ -176,7 +176,7 @@ fn matrix_message(rows: Vec<SectionDefault>) -> Vec<proto::SectionDefault> {
     rows.into_iter().map(row).collect()
 }
 
-const fn type_message(kind: SectionKind) -> proto::SectionType {
+pub(super) const fn type_message(kind: SectionKind) -> proto::SectionType {
     match kind {
         SectionKind::AdminOnly => proto::SectionType::AdminOnly,
         SectionKind::Configurable => proto::SectionType::Configurable,

@@ -221,12 +221,13 @@ on_both!(resources_are_filtered_by_type_status_and_text, |store| {
 });
 
 on_both!(tenants_are_filtered_by_status_and_text, |store| {
-    for (id, label, status) in [
-        ("t1", "First_one", TenantStatus::Active),
-        ("t2", "second", TenantStatus::Suspended),
-        ("t3", "third", TenantStatus::Deleted),
+    for (id, slug, label, status) in [
+        ("t1", "one", "First_one", TenantStatus::Active),
+        ("t2", "two", "second", TenantStatus::Suspended),
+        ("t3", "three", "third", TenantStatus::Deleted),
     ] {
-        let tenant = Tenant { name: name(label), status, ..tenant(id) };
+        let slug = Slug::parse(slug).unwrap();
+        let tenant = Tenant { slug, name: name(label), status, ..tenant(id) };
         store.try_write(new(id), vec![Change::Tenant { before: None, after: tenant }]).await.unwrap();
     }
     let none = TenantFilter::default;
@@ -238,6 +239,7 @@ on_both!(tenants_are_filtered_by_status_and_text, |store| {
         (text("FIRST_"), vec!["t1"]),
         (text("_"), vec!["t1"]),
         (text("T2"), vec!["t2"]),
+        (text("TWO"), vec!["t2"]),
         (text("t"), vec!["t1", "t2"]),
     ] {
         let found = store.sql.tenants(filter.clone(), all()).await.unwrap();

@@ -20,7 +20,7 @@ pub(super) async fn page(
 ) -> Result<TenantRows, StoreError> {
     let rest = Rest::new("tenant t WHERE t.status <> 'DELETED'")
         .with_some("AND t.status = {}", filter.status.map(|status| status.name()))
-        .with_some(&holds(inner.dialect, &["t.slug", "t.name"]), needle(filter.text));
+        .with_some(&holds(inner.dialect, &["t.tenant_id", "t.slug", "t.name"]), needle(filter.text));
     let rest = super::page(rest, "t.tenant_id", slice.after.map(String::from), slice.limit);
     let columns = format!("{}, {} AS now_us", columns::<tenant::Entity>("t"), inner.dialect.now_micros());
     let found = rest.select(inner.dialect, &inner.reads, &columns).await?;
