@@ -11,6 +11,7 @@ use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynch
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, TransactionTrait};
 use tokio::runtime::Handle;
 
+use super::snapshots::Texts;
 use super::{Dialect, Inner, Sql, catalogue};
 use crate::clock::{self, Clock};
 use crate::store::StoreError;
@@ -74,7 +75,15 @@ async fn open(options: Options) -> Result<Inner, StoreError> {
     let reads = connect(&options.url, options.reads_max, Access::Read).await?;
     let now = options.clock.now().micros();
     let in_force = found(dialect, &writes, &options.catalogue, now).await?;
-    Ok(Inner { reads, writes, dialect, clock: options.clock, in_force: ArcSwap::new(in_force), lock })
+    Ok(Inner {
+        reads,
+        writes,
+        dialect,
+        questions: Texts::over(dialect),
+        clock: options.clock,
+        in_force: ArcSwap::new(in_force),
+        lock,
+    })
 }
 
 /// What every database has from its first opening: an identity, the platform's revision, a catalogue.

@@ -38,6 +38,7 @@ struct Inner {
     /// For mutations; on SQLite a single connection.
     writes: DatabaseConnection,
     dialect: Dialect,
+    questions: snapshots::Texts,
     clock: Clock,
     /// The newest catalogue seen; each statement says which version is in force.
     in_force: ArcSwap<InForce>,

@@ -22,7 +22,7 @@ impl Snapshots for Sql {
 }
 
 async fn snapshot(inner: &Inner, ask: &Ask) -> Result<Snapshot, StoreError> {
-    let statement = inner.dialect.statement(sql(inner.dialect, ask), values(ask));
+    let statement = inner.dialect.statement(inner.questions.of(ask), values(ask));
     let row = inner.reads.query_one_raw(statement).await?;
     let row = row.ok_or_else(|| StoreError::Corrupt("no row for a question".to_owned()))?;
     let version = row.try_get("", "catalogue_version")?;
@@ -39,9 +39,50 @@ async fn snapshot(inner: &Inner, ask: &Ask) -> Result<Snapshot, StoreError> {
     })
 }
 
+/// The texts of the statement, one for each kind of question: made once, as a check has better things to do.
+pub(super) struct Texts {
+    user: ByCount,
+    member: ByCount,
+    key: ByCount,
+}
+
+/// By how many resources are asked for.
+struct ByCount {
+    none: String,
+    one: String,
+    many: String,
+}
+
+impl Texts {
+    pub(super) fn over(dialect: Dialect) -> Self {
+        let by_count = |subject: &(String, &str)| ByCount {
+            none: sql(dialect, subject, "'[]'"),
+            one: sql(dialect, subject, &one_resource(dialect)),
+            many: sql(dialect, subject, &many_resources(dialect)),
+        };
+        Self {
+            user: by_count(&member_subject(dialect, BY_USER)),
+            member: by_count(&member_subject(dialect, BY_MEMBER)),
+            key: by_count(&(prefixed::<api_key::Entity>("k"), BY_KEY)),
+        }
+    }
+
+    fn of(&self, ask: &Ask) -> &str {
+        let by_count = match &ask.subject {
+            SubjectRef::User(_) => &self.user,
+            SubjectRef::Member(_) => &self.member,
+            SubjectRef::Key(_) => &self.key,
+        };
+        match ask.resources.len() {
+            0 => &by_count.none,
+            1 => &by_count.one,
+            _ => &by_count.many,
+        }
+    }
+}
+
 /// One row in any case: what does not exist is NULL.
-fn sql(dialect: Dialect, ask: &Ask) -> String {
-    let (subject_columns, subject_joins) = subject(dialect, &ask.subject);
+fn sql(dialect: Dialect, (subject_columns, subject_joins): &(String, &str), resources: &str) -> String {
     format!(
         "SELECT {now} AS now_us, \
          (SELECT max(version) FROM catalogue) AS catalogue_version, \
@@ -52,7 +93,6 @@ fn sql(dialect: Dialect, ask: &Ask) -> String {
          {subject_joins}",
         now = dialect.now_micros(),
         tenant = prefixed::<tenant::Entity>("t"),
-        resources = resources(dialect, &ask.resources),
     )
 }
 
@@ -71,20 +111,12 @@ fn values(ask: &Ask) -> Vec<Value> {
     values
 }
 
-fn subject(dialect: Dialect, subject: &SubjectRef) -> (String, &'static str) {
-    let joins = match subject {
-        SubjectRef::User(_) => {
-            "LEFT JOIN tenant_user u ON u.tenant_id = $1 AND u.user_id = $2 \
-             LEFT JOIN member m ON m.tenant_id = $1 AND m.member_id = u.member_id"
-        }
-        SubjectRef::Member(_) => "LEFT JOIN member m ON m.tenant_id = $1 AND m.member_id = $2",
-        SubjectRef::Key(_) => {
-            return (
-                prefixed::<api_key::Entity>("k"),
-                "LEFT JOIN api_key k ON k.tenant_id = $1 AND k.key_id = $2",
-            );
-        }
-    };
+const BY_USER: &str = "LEFT JOIN tenant_user u ON u.tenant_id = $1 AND u.user_id = $2 \
+                       LEFT JOIN member m ON m.tenant_id = $1 AND m.member_id = u.member_id";
+const BY_MEMBER: &str = "LEFT JOIN member m ON m.tenant_id = $1 AND m.member_id = $2";
+const BY_KEY: &str = "LEFT JOIN api_key k ON k.tenant_id = $1 AND k.key_id = $2";
+
+fn member_subject(dialect: Dialect, joins: &'static str) -> (String, &'static str) {
     let columns = format!(
         "{member}, \
          (SELECT {sections} FROM member_section s WHERE s.tenant_id = $1 AND s.member_id = m.member_id) AS sections, \
@@ -96,21 +128,24 @@ fn subject(dialect: Dialect, subject: &SubjectRef) -> (String, &'static str) {
     (columns, joins)
 }
 
-/// The statuses of the resources asked for, as a JSON array of `[type, id, status]`.
-fn resources(dialect: Dialect, asked: &[ResourceRef]) -> String {
-    let rows = dialect.json_rows("r.resource_type, r.resource_id, r.status");
-    match asked {
-        [] => "'[]'".to_owned(),
-        [_] => format!(
-            "(SELECT {rows} FROM resource r \
-             WHERE r.tenant_id = $1 AND r.resource_type = $3 AND r.resource_id = $4)"
-        ),
-        _ => format!(
-            "(SELECT {rows} FROM {listed} \
-             JOIN resource r ON r.tenant_id = $1 AND r.resource_type = listed.a AND r.resource_id = listed.b)",
-            listed = read::listed(dialect, "$3"),
-        ),
-    }
+/// What is answered of each resource: a JSON array of `[type, id, status]`.
+const RESOURCE: &str = "r.resource_type, r.resource_id, r.status";
+
+fn one_resource(dialect: Dialect) -> String {
+    format!(
+        "(SELECT {rows} FROM resource r \
+         WHERE r.tenant_id = $1 AND r.resource_type = $3 AND r.resource_id = $4)",
+        rows = dialect.json_rows(RESOURCE),
+    )
+}
+
+fn many_resources(dialect: Dialect) -> String {
+    format!(
+        "(SELECT {rows} FROM {listed} \
+         JOIN resource r ON r.tenant_id = $1 AND r.resource_type = listed.a AND r.resource_id = listed.b)",
+        rows = dialect.json_rows(RESOURCE),
+        listed = read::listed(dialect, "$3"),
+    )
 }
 
 /// A table's columns, each named with the alias before it, so that rows of several tables fit side by side.
