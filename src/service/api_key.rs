@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::authority::TenantAdmin;
 use super::draft::{Draft, fresh_id};
 use super::error::{Limited, Taken, Thing, Violation};
-use super::list::Page;
+use super::list::{CHUNK, CHUNKS_MAX, Page};
 use super::{Backend, Call, Done, Error, Operation, Service};
 use crate::caller::Caller;
 use crate::keys;
@@ -25,10 +25,6 @@ use crate::store::{Directory, Needs};
 const PREFIX: &str = "dwk_";
 /// The hex digits at the end of a secret: a checksum by which a scanner knows a secret from a look-alike.
 const CHECKSUM_DIGITS: usize = 6;
-/// The most keys that are read at once.
-const CHUNK: u64 = 1_000;
-/// The most chunks for one page.
-const CHUNKS_MAX: usize = 10;
 
 /// A key to be made.
 #[derive(Clone, Debug)]

@@ -142,7 +142,7 @@ impl<B: Backend> Service<B> {
 
 impl Item {
     /// The resource that it is about; none for a section, and for a type that no catalogue can have.
-    fn reference(&self) -> Option<ResourceRef> {
+    pub(super) fn reference(&self) -> Option<ResourceRef> {
         let is_section = self.kind == doorward_engine::catalogue::SECTION_TYPE;
         let kind = TypeKey::parse(&self.kind).ok().filter(|_| !is_section)?;
         Some(ResourceRef { kind, id: self.id.clone() })
@@ -156,10 +156,7 @@ fn ask<T>(
     item: &Item,
     engine: impl Fn(&doorward_engine::snapshot::Facts<'_>, &Question<'_>, Instant) -> T,
 ) -> Result<T, Violation> {
-    let target =
-        Target::parse(&snapshot.in_force.catalogue, &item.action, &item.kind, &item.id).map_err(|error| {
-            Violation::new(error.field, format!("{}; allowed: {}", error.what, error.allowed))
-        })?;
+    let target = Target::parse(&snapshot.in_force.catalogue, &item.action, &item.kind, &item.id)?;
     let question = Question { target, country: inquiry.country, email_domain: inquiry.email_domain.as_ref() };
     let reference = item.reference();
     Ok(engine(&snapshot.facts(reference.as_ref()), &question, snapshot.now))

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use doorward_engine::id::{Revision, TypeKey};
+use doorward_engine::question::QuestionError;
 
 use crate::keys::KeysError;
 use crate::store::{CommitError, StoreError};
@@ -113,6 +114,12 @@ impl Error {
             Self::NotFound(thing) => Self::NotFoundAt { thing, field: field() },
             other => other,
         }
+    }
+}
+
+impl From<QuestionError> for Violation {
+    fn from(error: QuestionError) -> Self {
+        Self::new(error.field, format!("{}; allowed: {}", error.what, error.allowed))
     }
 }
 

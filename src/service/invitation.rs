@@ -15,8 +15,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::api_key::{hex, secret_hash};
 use super::authority::TenantAdmin;
 use super::draft::{Draft, fresh_id};
-use super::error::{Limited, Precondition, Taken, Thing, Violation};
+use super::error::{Limited, Precondition, Taken, Thing};
 use super::member::deleted;
+use super::resource::unknown_type;
 use super::section::{chosen, copied};
 use super::{Backend, Call, Done, Error, Operation, Service};
 use crate::keys::{self, Keys, Purpose};
@@ -270,9 +271,7 @@ fn invite(
 fn grantable(draft: &Draft<'_>, invitee: &Invitee) -> Result<(), Error> {
     let catalogue = &draft.state.in_force.catalogue;
     let unknown = |(at, (on, _)): (usize, &(ResourceRef, Grant))| {
-        let field = format!("{}grants[{at}].resource.type", invitee.path);
-        let problem = format!("`{}` is no resource type of the catalogue", on.kind);
-        catalogue.resource_type(on.kind.as_str()).is_none().then(|| Violation::new(field, problem))
+        unknown_type(catalogue, format!("{}grants[{at}].resource.type", invitee.path), &on.kind)
     };
     let violations: Vec<_> = invitee.grants.iter().enumerate().filter_map(unknown).collect();
     if !violations.is_empty() {

@@ -8,9 +8,8 @@ mod members;
 
 use std::ops::ControlFlow;
 
-use doorward_engine::catalogue::SECTION_TYPE;
 use doorward_engine::decide::Decision;
-use doorward_engine::id::{KeyId, ResourceId, ResourceRef, Revision, TenantId, TypeKey};
+use doorward_engine::id::{KeyId, ResourceRef, Revision, TenantId};
 use doorward_engine::instant::Instant;
 use doorward_engine::reason::Reason;
 
@@ -22,9 +21,9 @@ use crate::store::Snapshot;
 use crate::store::directory::Slice;
 
 /// The most candidates that are asked of at once.
-const CHUNK: u64 = 1_000;
+pub(super) const CHUNK: u64 = 1_000;
 /// The most chunks for one page.
-const CHUNKS_MAX: usize = 10;
+pub(super) const CHUNKS_MAX: usize = 10;
 
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,12 +152,6 @@ impl<T, K: Clone> Walk<T, K> {
         let next = if self.is_over { None } else { self.after };
         Page { items: self.items, next }
     }
-}
-
-/// The resource that a type and an id name; none for a section, and for a type that no catalogue can have.
-fn resource_of(kind: &str, id: &ResourceId) -> Option<ResourceRef> {
-    let kind = TypeKey::parse(kind).ok().filter(|_| kind != SECTION_TYPE)?;
-    Some(ResourceRef { kind, id: id.clone() })
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ fn sections(
 ) -> Result<Page<Accessible, String>, Error> {
     let catalogue = &snapshot.in_force.catalogue;
     // No key at all will do to learn whether the action is known.
-    Target::section(catalogue, &things.action, "").map_err(|error| violation(&error))?;
+    Target::section(catalogue, &things.action, "").map_err(violation)?;
     let mut rest = catalogue.sections();
     if let Some(after) = &slice.after
         && !rest.any(|(_, section)| section.key.as_str() == after)
@@ -218,13 +218,13 @@ fn granted(
 
 fn target<'q>(snapshot: &Snapshot, things: &Things, id: &'q ResourceId) -> Result<Target<'q>, Error> {
     let catalogue = &snapshot.in_force.catalogue;
-    Target::parse(catalogue, &things.action, &things.kind, id).map_err(|error| violation(&error))
+    Target::parse(catalogue, &things.action, &things.kind, id).map_err(violation)
 }
 
 /// The request has its type beside its action.
-fn violation(error: &QuestionError) -> Error {
+fn violation(error: QuestionError) -> Error {
     let field = if error.field == "resource.type" { "type" } else { error.field };
-    Violation::new(field, format!("{}; allowed: {}", error.what, error.allowed)).into()
+    Violation::from(QuestionError { field, ..error }).into()
 }
 
 fn decided(

@@ -9,7 +9,7 @@ use doorward_engine::question::{Question, Target};
 use doorward_engine::reason::Reason;
 use doorward_engine::snapshot::{Facts, MemberFacts, Subject};
 
-use super::{Allowed, CHUNK, CHUNKS_MAX, Found, Verdict, Walk, resource_of};
+use super::{Allowed, CHUNK, CHUNKS_MAX, Found, Verdict, Walk};
 use crate::caller::Caller;
 use crate::service::check::Item;
 use crate::service::error::{Error, Violation};
@@ -51,11 +51,10 @@ impl<B: Backend> Service<B> {
     ) -> Result<Found<MemberWithAccess, MemberId>, Error> {
         let operation = Operation::ListMembersWithAccess;
         self.reading_admin(caller, operation, &crowd.tenant).await?;
-        let resource = resource_of(&item.kind, &item.id);
+        let resource = item.reference();
         let snapshot = self.tenant_facts(crowd.tenant.clone(), resource.iter().cloned().collect()).await?;
         let catalogue = &snapshot.in_force.catalogue;
-        let target = Target::parse(catalogue, &item.action, &item.kind, &item.id)
-            .map_err(|e| Violation::new(e.field, format!("{}; allowed: {}", e.what, e.allowed)))?;
+        let target = Target::parse(catalogue, &item.action, &item.kind, &item.id).map_err(Violation::from)?;
         let (country, email_domain) = (crowd.country, crowd.email_domain.as_ref());
         let question = Question { target, country, email_domain };
         let mut walk = Walk::over(slice);

@@ -7,12 +7,12 @@ use doorward_engine::id::{ActionKey, KeyId, MemberId, Name, ResourceId, TenantId
 use secrecy::ExposeSecret;
 
 use super::fields::LIST_MAX;
+use super::list::{Paging, next};
 use super::{Context, Fields, PageFilter, answer, timestamp};
 use crate::proto;
 use crate::proto::api_key_scope::Scope as Wire;
 use crate::service::api_key::{KeyFilter, NewKey, Scope};
 use crate::service::{Backend, Error};
-use crate::store::directory::Slice;
 
 /// The most scopes of a key.
 const SCOPES_MAX: usize = 100;
@@ -66,18 +66,14 @@ pub(in crate::wire) async fn list_api_keys<B: Backend>(
     let created_by = fields.optional("created_by", &request.created_by, MemberId::parse);
     let narrowed = [&*request.created_by, if request.include_ended { "ended" } else { "" }];
     let list = PageFilter::new(context.operation, &request.tenant_id, &narrowed);
-    let limit = fields.page_size(request.page_size);
-    let after = fields.page_after(&context.keys, &list, &request.page_token);
-    let after = after.and_then(|key| fields.optional("page_token", &key.unwrap_or_default(), KeyId::parse));
-    let (tenant, created_by, limit, after) = fields.all((tenant, created_by, limit, after))?;
+    let page = Paging { size: request.page_size, token: &request.page_token };
+    let slice = page.slice(&mut fields, &context.keys, Some(&list), KeyId::parse);
+    let (tenant, created_by, slice) = fields.all((tenant, created_by, slice))?;
     let filter = KeyFilter { created_by, include_ended: request.include_ended };
-    let page = context
-        .service
-        .list_api_keys(&context.caller, tenant.clone(), filter, Slice { after, limit })
-        .await?;
+    let page = context.service.list_api_keys(&context.caller, tenant.clone(), filter, slice).await?;
     Ok(proto::ListApiKeysResponse {
         api_keys: api_keys(&tenant, page.items),
-        next_page_token: page.next.map(|key| list.token(&context.keys, key.as_str())).unwrap_or_default(),
+        next_page_token: next(&list, &context.keys, page.next.map(String::from)),
     })
 }
 

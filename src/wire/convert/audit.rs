@@ -3,6 +3,7 @@
 use doorward_engine::id::{IdError, MemberId, Revision, TenantId};
 use serde_json::Value;
 
+use super::list::{Paging, next};
 use super::{Context, Fields, PageFilter, timestamp};
 use crate::proto;
 use crate::service::{Backend, Error, Operation};
@@ -16,17 +17,16 @@ pub(in crate::wire) async fn list_audit_events<B: Backend>(
     let tenant = fields.optional("tenant_id", &request.tenant_id, TenantId::parse);
     let filter = fields.log_filter(&request);
     let list = list_of(context.operation, &request);
-    let limit = fields.page_size(request.page_size);
-    let after = fields.page_after(&context.keys, &list, &request.page_token);
-    let after = after.and_then(|key| fields.optional("page_token", &key.unwrap_or_default(), parse_revision));
-    let (tenant, filter, limit, after) = fields.all((tenant, filter, limit, after))?;
+    let page = Paging { size: request.page_size, token: &request.page_token };
+    let slice = page.slice(&mut fields, &context.keys, Some(&list), parse_revision);
+    let (tenant, filter, slice) = fields.all((tenant, filter, slice))?;
     let first = request.from_revision.checked_sub(1).map(Revision);
-    let slice = Slice { after: after.max(first), limit };
+    let slice = Slice { after: slice.after.max(first), ..slice };
     let scope = tenant.as_ref().map(ToString::to_string).unwrap_or_default();
     let page = context.service.list_audit_events(&context.caller, tenant, filter, slice).await?;
     Ok(proto::ListAuditEventsResponse {
         events: page.items.into_iter().map(|row| event_message(&scope, row)).collect(),
-        next_page_token: page.next.map(|key| list.token(&context.keys, &key.to_string())).unwrap_or_default(),
+        next_page_token: next(&list, &context.keys, page.next.map(|key| key.to_string())),
     })
 }
 

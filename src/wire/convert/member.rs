@@ -6,13 +6,11 @@ use doorward_engine::role::Role;
 use doorward_engine::status::MemberStatus;
 
 use super::api_key::api_keys;
+use super::list::{Paging, next, paths, search};
 use super::{Context, Fields, PageFilter, answer, timestamp};
 use crate::proto;
 use crate::service::{Backend, Error};
-use crate::store::directory::{MemberFilter, Slice};
-
-/// The most characters of a text that is searched for.
-const TEXT_CHARS_MAX: usize = 200;
+use crate::store::directory::MemberFilter;
 
 pub(in crate::wire) async fn change_member_role<B: Backend>(
     context: Context<B>,
@@ -97,12 +95,9 @@ pub(in crate::wire) async fn update_member<B: Backend>(
     let tenant = fields.parse("tenant_id", &request.tenant_id, TenantId::parse);
     let id = fields.parse("member_id", &request.member_id, MemberId::parse);
     let name = fields.optional("display_name", &request.display_name, Name::parse);
-    let paths = request.update_mask.iter().flat_map(|mask| &mask.paths);
-    if paths.into_iter().any(|path| path != "display_name") {
-        fields.wrong("update_mask", "names another path: expected `display_name`, or none");
-    }
     let control = fields.control(context.operation, &request);
-    let (tenant, id, name, control) = fields.all((tenant, id, name, control))?;
+    let mask = paths(&mut fields, request.update_mask, &["display_name"]);
+    let (tenant, id, name, control, _) = fields.all((tenant, id, name, control, mask))?;
     let done = context.service.update_member(context.call(control), tenant.clone(), id, name).await?;
     let tail = context.tail(tenant.as_str(), &done);
     Ok(answer!(UpdateMemberResponse { member: Some(member(&tenant, &done.answer)) }, tail))
@@ -129,16 +124,13 @@ pub(in crate::wire) async fn list_members<B: Backend>(
     let filter = fields.member_filter(&request);
     let narrowed = [&request.status.to_string(), &request.role.to_string(), &*request.text];
     let list = PageFilter::new(context.operation, &request.tenant_id, &narrowed);
-    let limit = fields.page_size(request.page_size);
-    let after = fields.page_after(&context.keys, &list, &request.page_token);
-    let after =
-        after.and_then(|key| fields.optional("page_token", &key.unwrap_or_default(), MemberId::parse));
-    let (tenant, filter, limit, after) = fields.all((tenant, filter, limit, after))?;
-    let page =
-        context.service.list_members(&context.caller, tenant.clone(), filter, Slice { after, limit }).await?;
+    let page = Paging { size: request.page_size, token: &request.page_token };
+    let slice = page.slice(&mut fields, &context.keys, Some(&list), MemberId::parse);
+    let (tenant, filter, slice) = fields.all((tenant, filter, slice))?;
+    let page = context.service.list_members(&context.caller, tenant.clone(), filter, slice).await?;
     Ok(proto::ListMembersResponse {
         members: page.items.iter().map(|found| member(&tenant, found)).collect(),
-        next_page_token: page.next.map(|key| list.token(&context.keys, key.as_str())).unwrap_or_default(),
+        next_page_token: next(&list, &context.keys, page.next.map(String::from)),
     })
 }
 
@@ -161,17 +153,8 @@ impl Fields {
             0 => Some(None),
             value => self.role("role", value).map(Some),
         };
-        let is_text =
-            |text: &str| text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control);
-        if !is_text(&request.text) {
-            self.wrong(
-                "text",
-                format!("is too long, or holds control characters: expected up to {TEXT_CHARS_MAX} others"),
-            );
-            return None;
-        }
-        let text = Some(request.text.clone()).filter(|text| !text.is_empty());
-        Some(MemberFilter { status: status?, role: role?, text })
+        let text = search(self, "text", &request.text);
+        Some(MemberFilter { status: status?, role: role?, text: text? })
     }
 
     fn listed_status(&mut self, value: i32) -> Option<MemberStatus> {
