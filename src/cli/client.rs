@@ -27,7 +27,7 @@ pub(super) struct Connection {
     #[arg(long, env = "DOORWARD_ADDRESS", default_value = "http://127.0.0.1:50051", value_name = "URL")]
     address: String,
     /// The operator's token. In the environment it cannot be seen by others on this machine.
-    #[arg(long, env = "DOORWARD_TOKEN", hide_env_values = true)]
+    #[arg(allow_hyphen_values = true, long, env = "DOORWARD_TOKEN", hide_env_values = true)]
     token: Option<SecretString>,
     /// The form of the answer.
     #[arg(long, value_enum, default_value_t)]

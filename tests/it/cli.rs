@@ -90,6 +90,8 @@ fn a_wrong_token_and_none_say_how_to_give_one() {
     let question = [
         "check", "--tenant", "acme", "--user", "ada", "--action", "view", "--type", "section", "--id", "logs",
     ];
+    let hyphen = run(&[&question[..], &["--address", &address, "--token", "-wrong-wrong"]].concat(), &[]);
+    assert!(hyphen.stderr.contains("DOORWARD_TOKEN or --token"), "{hyphen:?}");
     for token in [None, Some("wrong-wrong-wrong-wrong")] {
         let environment: Vec<_> = [("DOORWARD_ADDRESS", Some(address.as_str())), ("DOORWARD_TOKEN", token)]
             .into_iter()

@@ -40,7 +40,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     loopback_only("--admin-listen", arguments.admin_listen)?;
     // Outlives the service: it is removed once nothing uses it.
     let folder = tempfile::Builder::new().prefix("doorward-demo-").tempdir()?;
-    let token = SecretString::from(URL_SAFE_NO_PAD.encode(keys::random()?));
+    // A letter first: what begins with a hyphen looks like a flag where it is pasted.
+    let token = SecretString::from(format!("demo-{}", URL_SAFE_NO_PAD.encode(keys::random()?)));
     let settings = settings(arguments, folder.path(), &token)?;
     telemetry::init(&settings.log)?;
     let started = app::start_unless_stopped(&settings, Clock::real()).map_err(|error| {
