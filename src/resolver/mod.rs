@@ -1,10 +1,10 @@
 //! From a presented subject to one snapshot of facts: freshness and an API key's secret are judged here.
 
-use doorward_engine::id::{KeyId, MemberId, ResourceRef, Revision, TenantId, UserId};
+use doorward_engine::id::{KeyId, MemberId, ResourceRef, TenantId, UserId};
 use doorward_engine::member::SecretHash;
 use subtle::ConstantTimeEq;
 
-use crate::store::{Ask, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef};
+use crate::store::{Ask, Epoch, Freshness, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef};
 
 /// A subject as a caller presents it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,18 +17,8 @@ pub enum Presented {
     Key(KeyId, SecretHash),
     /// An API key by its public id: for explanations and lists, never for a check.
     KeyId(KeyId),
-}
-
-/// How fresh the facts must be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Freshness {
-    /// Whatever is usable: acknowledged changes are seen all the same.
-    #[default]
-    MinimizeLatency,
-    /// Not older than this revision of the tenant.
-    AtLeast(Revision),
-    /// Straight from the database.
-    Fully,
+    /// None: for facts of the tenant and of resources alone.
+    Nobody,
 }
 
 /// Gathers snapshots from the layers below.
@@ -43,6 +33,11 @@ impl<S: Snapshots> Resolver<S> {
         Self { snapshots }
     }
 
+    /// The database's epoch, as far as it is known: revisions are of one.
+    pub fn epoch(&self) -> Epoch {
+        self.snapshots.epoch()
+    }
+
     /// The facts for a question.
     ///
     /// # Errors
@@ -54,14 +49,15 @@ impl<S: Snapshots> Resolver<S> {
         resources: Vec<ResourceRef>,
         freshness: Freshness,
     ) -> Result<Snapshot, StoreError> {
-        let ask = Ask { tenant, subject: subject.reference(), resources };
+        let ask = Ask { tenant, subject: subject.reference(), resources, freshness };
         let mut snapshot = self.snapshots.snapshot(ask).await?;
-        if let Freshness::AtLeast(revision) = freshness
-            && snapshot.revision < revision
+        if let Freshness::AtLeast(seen) = freshness
+            && snapshot.epoch == seen.epoch
+            && snapshot.revision < seen.revision
         {
             return Err(StoreError::Unavailable(format!(
-                "the tenant is at revision {}, and {revision} was asked for",
-                snapshot.revision
+                "the tenant is at revision {}, and {} was asked for",
+                snapshot.revision, seen.revision
             )));
         }
         if let (Presented::Key(_, secret), SubjectFacts::Key(Some(key))) = (subject, &snapshot.subject)
@@ -79,6 +75,7 @@ impl Presented {
             Self::User(id) => SubjectRef::User(id.clone()),
             Self::Member(id) => SubjectRef::Member(id.clone()),
             Self::Key(id, _) | Self::KeyId(id) => SubjectRef::Key(id.clone()),
+            Self::Nobody => SubjectRef::Nobody,
         }
     }
 }

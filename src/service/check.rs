@@ -10,8 +10,8 @@ use doorward_engine::question::{Question, Target};
 use super::error::Violation;
 use super::{Backend, Error, Operation, Service};
 use crate::caller::Caller;
-use crate::resolver::{Freshness, Presented};
-use crate::store::{Directory, Snapshot};
+use crate::resolver::Presented;
+use crate::store::{Directory, Freshness, Snapshot, Tier};
 
 /// Who asks about whom, from where, and how fresh the answer must be.
 #[derive(Clone, Debug)]
@@ -39,13 +39,24 @@ pub struct Item {
     pub id: ResourceId,
 }
 
-/// Answers, in the order of the questions, all of one revision.
+/// What was answered, of one revision.
 #[derive(Clone, Debug)]
 pub struct Checked<T> {
-    /// The answers.
-    pub answers: Vec<T>,
-    /// The tenant's revision that they describe.
+    /// The answer; of many questions, the answers in their order.
+    pub answer: T,
+    /// The tenant's revision that it describes.
     pub revision: Revision,
+    /// Where its facts came from.
+    pub tier: Tier,
+    /// It may be outdated: the database is away, and the operator has allowed that.
+    pub degraded: bool,
+}
+
+impl<T> Checked<T> {
+    const fn over(snapshot: &Snapshot, answer: T) -> Self {
+        let Snapshot { revision, tier, degraded, .. } = *snapshot;
+        Self { answer, revision, tier, degraded }
+    }
 }
 
 impl<B: Backend> Service<B> {
@@ -58,11 +69,11 @@ impl<B: Backend> Service<B> {
         caller: &Caller,
         inquiry: Inquiry,
         item: Item,
-    ) -> Result<(Decision, Revision), Error> {
+    ) -> Result<Checked<Decision>, Error> {
         self.may_ask(caller, Operation::CheckAccess, &inquiry).await?;
         let snapshot = self.gather(&inquiry, std::slice::from_ref(&item)).await?;
         let decision = ask(&snapshot, &inquiry, &item, decide).map_err(Error::from)?;
-        Ok((decision, snapshot.revision))
+        Ok(Checked::over(&snapshot, decision))
     }
 
     /// Answers many questions about one subject.
@@ -74,7 +85,7 @@ impl<B: Backend> Service<B> {
         caller: &Caller,
         inquiry: Inquiry,
         items: Vec<Item>,
-    ) -> Result<Checked<Decision>, Error> {
+    ) -> Result<Checked<Vec<Decision>>, Error> {
         self.may_ask(caller, Operation::BatchCheckAccess, &inquiry).await?;
         let snapshot = self.gather(&inquiry, &items).await?;
         let mut answers = Vec::with_capacity(items.len());
@@ -89,7 +100,7 @@ impl<B: Backend> Service<B> {
             }
         }
         if violations.is_empty() {
-            Ok(Checked { answers, revision: snapshot.revision })
+            Ok(Checked::over(&snapshot, answers))
         } else {
             Err(Error::Invalid(violations))
         }
@@ -104,11 +115,11 @@ impl<B: Backend> Service<B> {
         caller: &Caller,
         inquiry: Inquiry,
         item: Item,
-    ) -> Result<(Explanation, Revision), Error> {
+    ) -> Result<Checked<Explanation>, Error> {
         self.may_ask(caller, Operation::ExplainAccess, &inquiry).await?;
         let snapshot = self.gather(&inquiry, std::slice::from_ref(&item)).await?;
         let explanation = ask(&snapshot, &inquiry, &item, explain).map_err(Error::from)?;
-        Ok((explanation, snapshot.revision))
+        Ok(Checked::over(&snapshot, explanation))
     }
 
     /// The operator asks about anybody; a member's admin about the tenant's; a member about themselves.
@@ -129,7 +140,7 @@ impl<B: Backend> Service<B> {
                 let member = self.directory.member_by_user(inquiry.tenant.clone(), user.clone()).await?;
                 concerned.speaks_of_found(member.as_ref().map(|member| &member.id))
             }
-            Presented::Key(..) | Presented::KeyId(_) => concerned.speaks_of_found(None),
+            Presented::Key(..) | Presented::KeyId(_) | Presented::Nobody => concerned.speaks_of_found(None),
         }
     }
 

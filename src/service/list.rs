@@ -9,16 +9,16 @@ mod members;
 use std::ops::ControlFlow;
 
 use doorward_engine::decide::Decision;
-use doorward_engine::id::{KeyId, ResourceRef, Revision, TenantId};
+use doorward_engine::id::{ResourceRef, Revision, TenantId};
 use doorward_engine::instant::Instant;
 use doorward_engine::reason::Reason;
 
 pub use self::accessible::{Accessible, Things};
 pub use self::members::{Crowd, MemberWithAccess};
 use super::{Backend, Error, Service};
-use crate::resolver::{Freshness, Presented};
-use crate::store::Snapshot;
+use crate::resolver::Presented;
 use crate::store::directory::Slice;
+use crate::store::{Freshness, Snapshot};
 
 /// The most candidates that are asked of at once.
 pub(super) const CHUNK: u64 = 1_000;
@@ -53,15 +53,14 @@ pub struct Allowed {
 }
 
 impl<B: Backend> Service<B> {
-    /// The facts of a tenant and of resources in it. They come with a subject's: here with nobody's.
+    /// The facts of a tenant and of resources in it.
     pub(super) async fn tenant_facts(
         &self,
         tenant: TenantId,
         resources: Vec<ResourceRef>,
     ) -> Result<Snapshot, Error> {
-        let nobody = KeyId::parse("none").map_err(|error| Error::Internal(error.to_string()))?;
-        let (subject, freshness) = (Presented::KeyId(nobody), Freshness::MinimizeLatency);
-        Ok(self.resolver.snapshot(tenant, &subject, resources, freshness).await?)
+        let freshness = Freshness::MinimizeLatency;
+        Ok(self.resolver.snapshot(tenant, &Presented::Nobody, resources, freshness).await?)
     }
 }
 

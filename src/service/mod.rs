@@ -27,7 +27,7 @@ pub use self::operation::Operation;
 
 use crate::keys::Keys;
 use crate::resolver::Resolver;
-use crate::store::{Commits, Directory, Snapshots};
+use crate::store::{Commits, Directory, Epoch, Snapshots};
 
 /// The layers under the service, composed by the application.
 pub trait Backend: Send + Sync + 'static {
@@ -77,5 +77,10 @@ impl<B: Backend> Service<B> {
         keys: Keys,
     ) -> Self {
         Self { resolver, directory, commits, policy, keys }
+    }
+
+    /// The database's epoch, as far as it is known: revisions are of one.
+    pub fn epoch(&self) -> Epoch {
+        self.resolver.epoch()
     }
 }

@@ -8,7 +8,7 @@ use super::authority::{self, Concerned, Operator, TenantAdmin};
 use super::draft::Draft;
 use super::{Backend, Error, Operation, Service};
 use crate::caller::Caller;
-use crate::store::{Act, Commits, Effect, Needs, RequestKey, State, Target};
+use crate::store::{Act, Commits, Effect, Needs, RequestKey, State, Target, Wait};
 
 /// A mutation's caller and what they said about how it is to be done.
 #[derive(Clone, Debug)]
@@ -28,8 +28,8 @@ pub struct Control {
     pub expected_revision: Option<Revision>,
     /// Run every check, write nothing.
     pub validate_only: bool,
-    /// Answer before every replica has the change.
-    pub committed_is_enough: bool,
+    /// What is waited for after the commit.
+    pub wait: Wait,
 }
 
 /// A mutation's answer.
@@ -143,6 +143,7 @@ impl<B: Backend> Service<B> {
             actor: caller.actor.clone(),
             request: control.request,
             validate_only: control.validate_only,
+            wait: control.wait,
             peer: caller.peer.clone(),
             trace_id: caller.trace_id.clone(),
         };
@@ -160,7 +161,7 @@ impl<B: Backend> Service<B> {
         Ok(Done {
             answer: receipt.answer,
             revision: receipt.revision,
-            enforced: !control.validate_only,
+            enforced: receipt.enforced,
             effect: receipt.effect,
         })
     }

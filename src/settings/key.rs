@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use super::problem::{Given, Problems, Value};
 use super::root::Root;
-use super::{LogFormat, Settings};
+use super::{Coherence, LogFormat, Settings};
 
 /// A setting.
 pub(super) struct Key {
@@ -34,6 +34,8 @@ impl Key {
 
 const ADDRESS: &str = "an address and a port, such as 127.0.0.1:50051 or [::]:0";
 const CONNECTIONS: &str = "a number from 1 to 1000";
+const REDIS: &str = "redis://HOST, rediss://HOST, redis+cluster://HOST,HOST or redis+sentinel://HOST,HOST/MASTER, \
+                     with USER:PASSWORD@ before the host where there is one";
 const ROOT: &str = "32 bytes as 64 hexadecimal digits or as base64, or the path of a file that holds them";
 
 /// All of them.
@@ -52,6 +54,32 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("database.reads_max", CONNECTIONS, |s, text| number(&mut s.database.reads_max, text, 1..=1000)),
     Key::new("database.writes_max", CONNECTIONS, |s, text| {
         number(&mut s.database.writes_max, text, 1..=1000)
+    }),
+    Key::secret("database.direct_url", "postgres://USER:PASSWORD@HOST/DATABASE", |s, text| {
+        text.is_empty() || url(&mut s.database.direct_url, text)
+    }),
+    Key::secret("redis.url", REDIS, |s, text| redis_url(&mut s.redis.url, text)),
+    Key::new("redis.ca_file", "the path of a PEM file", |s, text| {
+        optional(&mut s.redis.ca_file, text, |path| Some(PathBuf::from(path)))
+    }),
+    Key::new("redis.ttl_s", "seconds from 1 to 604800", |s, text| {
+        number(&mut s.redis.ttl_s, text, 1..=604_800)
+    }),
+    Key::new("cache.near_mb", "megabytes from 1 to 1048576", |s, text| {
+        number(&mut s.cache.near_mb, text, 1..=1_048_576)
+    }),
+    Key::new("cache.lease_ms", "milliseconds from 100 to 60000", |s, text| {
+        number(&mut s.cache.lease_ms, text, 100..=60_000)
+    }),
+    Key::new("cache.poll_ms", "milliseconds from 5 to 10000, less than half of the lease", |s, text| {
+        number(&mut s.cache.poll_ms, text, 5..=10_000)
+    }),
+    Key::new("cache.suspend_ms", "milliseconds from 50 to 60000", |s, text| {
+        number(&mut s.cache.suspend_ms, text, 50..=60_000)
+    }),
+    Key::new("cache.coherence", "registry or wait_only", |s, text| coherence(&mut s.cache.coherence, text)),
+    Key::new("cache.stale_ms", "milliseconds from 0 (never) to 86400000", |s, text| {
+        number(&mut s.cache.stale_ms, text, 0..=86_400_000)
     }),
     Key::secret("auth.operator_token", "16 to 512 visible ASCII characters", |s, text| {
         token(&mut s.auth.operator_token, text)
@@ -123,6 +151,25 @@ fn url(slot: &mut SecretString, text: &str) -> bool {
     let starts = ["postgres://", "postgresql://", "sqlite://"];
     let rest = starts.iter().find_map(|start| text.strip_prefix(start));
     keep(slot, rest.filter(|rest| !rest.is_empty()).map(|_| text.into()))
+}
+
+/// An empty one: there is no Redis.
+fn redis_url(slot: &mut SecretString, text: &str) -> bool {
+    let starts = ["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"];
+    let good = match text.split_once("://") {
+        Some((start, rest)) => starts.contains(&start) && !rest.is_empty(),
+        None => text.is_empty(),
+    };
+    keep(slot, good.then(|| text.into()))
+}
+
+fn coherence(slot: &mut Coherence, text: &str) -> bool {
+    let coherence = match text {
+        "registry" => Some(Coherence::Registry),
+        "wait_only" => Some(Coherence::WaitOnly),
+        _ => None,
+    };
+    keep(slot, coherence)
 }
 
 /// It travels in a header, where nothing else can.

@@ -28,6 +28,10 @@ pub struct Settings {
     pub admin: Admin,
     /// The database.
     pub database: Database,
+    /// The cache that replicas share.
+    pub redis: Redis,
+    /// What is kept of the database's facts, and for how long they are believed.
+    pub cache: Cache,
     /// Who may call.
     pub auth: Auth,
     /// The root of the deployment's keys.
@@ -63,10 +67,49 @@ pub struct Admin {
 pub struct Database {
     /// `postgres://…` or `sqlite:///path`; empty where it is not set.
     pub url: SecretString,
+    /// The same database without a pooler between; empty: `url`. For the feed, for notifications and the schema.
+    pub direct_url: SecretString,
     /// The most connections for checks and lists.
     pub reads_max: u32,
     /// The most connections for mutations.
     pub writes_max: u32,
+}
+
+/// The cache that replicas share.
+#[derive(Clone, Debug)]
+pub struct Redis {
+    /// `redis://…`, `rediss://…`, `redis+cluster://h1,h2`, `redis+sentinel://h1,h2/master`; empty: there is none.
+    pub url: SecretString,
+    /// A PEM file of certificate authorities for `rediss://`; none: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// For how long an entry is kept, in seconds.
+    pub ttl_s: u64,
+}
+
+/// What is kept of the database's facts, and for how long they are believed.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// The most megabytes of facts in memory.
+    pub near_mb: u64,
+    /// For how long after a look at the feed cached facts may be answered from.
+    pub lease_ms: u64,
+    /// How often the feed is looked at where nothing hints at a change.
+    pub poll_ms: u64,
+    /// After how long without an acknowledgement a replica is found dead.
+    pub suspend_ms: u64,
+    /// What a mutation waits for.
+    pub coherence: Coherence,
+    /// For how long after the lease checks are answered, degraded, while the database is away; 0: not at all.
+    pub stale_ms: u64,
+}
+
+/// What a mutation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coherence {
+    /// The acknowledgements of all replicas, or their leases' end.
+    Registry,
+    /// The lease's end alone; every replica must have the same lease.
+    WaitOnly,
 }
 
 /// Who may call.
@@ -138,7 +181,21 @@ impl Default for Settings {
         Self {
             server: Server { listen: local(50051), workers: 0, grace_ms: 10_000 },
             admin: Admin { listen: local(9090) },
-            database: Database { url: SecretString::default(), reads_max: 8, writes_max: 8 },
+            database: Database {
+                url: SecretString::default(),
+                direct_url: SecretString::default(),
+                reads_max: 8,
+                writes_max: 8,
+            },
+            redis: Redis { url: SecretString::default(), ca_file: None, ttl_s: 3600 },
+            cache: Cache {
+                near_mb: 256,
+                lease_ms: 3_000,
+                poll_ms: 250,
+                suspend_ms: 1_000,
+                coherence: Coherence::Registry,
+                stale_ms: 0,
+            },
             auth: Auth { operator_token: SecretString::default() },
             keys: RootKeys::default(),
             catalogue: CatalogueFile::default(),

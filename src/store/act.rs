@@ -1,6 +1,8 @@
 //! The write door: one mutation is one act, planned by a pure function on the state under the tenant's lock.
 
-use doorward_engine::change::Change;
+use std::collections::BTreeSet;
+
+use doorward_engine::change::{Change, Part};
 use doorward_engine::id::{Revision, TenantId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,10 +46,22 @@ pub struct Act {
     pub request: Option<RequestKey>,
     /// Plan only: nothing is written.
     pub validate_only: bool,
+    /// What is waited for after the commit.
+    pub wait: Wait,
     /// The address of the caller's connection.
     pub peer: Option<String>,
     /// The trace that the call belongs to.
     pub trace_id: Option<String>,
+}
+
+/// What an act waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// That no check which begins after the answer can miss the change.
+    #[default]
+    Enforced,
+    /// The commit alone.
+    Committed,
 }
 
 /// What an act changes.
@@ -113,6 +127,10 @@ pub struct Receipt<A> {
     pub revision: Revision,
     /// What came of it.
     pub effect: Effect,
+    /// The parts that it made outdated; none where nothing was changed now.
+    pub touched: BTreeSet<Part>,
+    /// Whether every check that begins now, on any replica, sees it.
+    pub enforced: bool,
 }
 
 /// What came of an act.

@@ -1,18 +1,22 @@
 //! The store's contract: three traits and their words. It knows the engine's records, and no database.
 //!
-//! Reads of facts go through [`Snapshots`], reads for administrators through [`Directory`], and every
-//! write through the one door, [`Commits`].
+//! Reads of facts go through [`Snapshots`], reads for administrators through [`Directory`], and every write through
+//! the one door, [`Commits`]. What was written is told by a [`Feed`]; a [`Registry`] says who has heard it.
 
 pub mod act;
 pub mod audit;
 pub mod directory;
+pub mod fact;
+pub mod feed;
 pub mod snapshots;
 pub mod sql;
 pub mod state;
 
-pub use act::{Act, CommitError, Commits, Effect, Letter, Planned, Receipt, RequestKey, Target};
+pub use act::{Act, CommitError, Commits, Effect, Letter, Planned, Receipt, RequestKey, Target, Wait};
 pub use directory::Directory;
-pub use snapshots::{Ask, InForce, Snapshot, Snapshots, SubjectFacts, SubjectRef};
+pub use fact::{Fact, Value};
+pub use feed::{Epoch, Feed, Registry};
+pub use snapshots::{Ask, Freshness, InForce, Seen, Snapshot, Snapshots, SubjectFacts, SubjectRef, Tier};
 pub use state::{Needs, State};
 
 /// Why the store gave no answer. Never a denial, never an allow.

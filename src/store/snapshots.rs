@@ -9,6 +9,7 @@ use doorward_engine::instant::Instant;
 use doorward_engine::snapshot::{Facts, KeyFacts, MemberFacts, ResourceFacts, Subject, TenantFacts};
 
 use super::StoreError;
+use super::feed::Epoch;
 
 /// Gathers the facts for a question. Layers (caches) implement it over another of its kind.
 pub trait Snapshots: Send + Sync + 'static {
@@ -17,6 +18,56 @@ pub trait Snapshots: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`] where the facts cannot be had; what does not exist is a fact, not an error.
     fn snapshot(&self, ask: Ask) -> impl Future<Output = Result<Snapshot, StoreError>> + Send;
+
+    /// The database's epoch, as far as it is known.
+    fn epoch(&self) -> Epoch;
+}
+
+/// How fresh the facts must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Freshness {
+    /// Whatever is usable: acknowledged changes are seen all the same.
+    #[default]
+    MinimizeLatency,
+    /// Not older than this.
+    AtLeast(Seen),
+    /// Straight from the database.
+    Fully,
+}
+
+/// What somebody has seen of a tenant. Of another epoch it says nothing about this one's revisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The epoch of the database.
+    pub epoch: Epoch,
+    /// The tenant's revision in it.
+    pub revision: Revision,
+}
+
+/// Where facts came from; the farthest of a question's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tier {
+    /// This process's memory.
+    Near,
+    /// The cache that replicas share.
+    Far,
+    /// The database.
+    Store,
+}
+
+impl Tier {
+    /// Every tier, the nearest first.
+    pub const ALL: [Self; 3] = [Self::Near, Self::Far, Self::Store];
+
+    /// The name that metrics use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Near => "near",
+            Self::Far => "far",
+            Self::Store => "store",
+        }
+    }
 }
 
 /// Whose facts are asked for.
@@ -28,6 +79,8 @@ pub struct Ask {
     pub subject: SubjectRef,
     /// The resources within it; a batch asks for many.
     pub resources: Vec<ResourceRef>,
+    /// How fresh they must be; a layer that has no cache answers freshly in any case.
+    pub freshness: Freshness,
 }
 
 /// A subject by one of its names.
@@ -39,6 +92,8 @@ pub enum SubjectRef {
     Member(MemberId),
     /// An API key, by its public id; its secret is compared by the resolver.
     Key(KeyId),
+    /// No subject: facts of the tenant and of resources alone are asked for.
+    Nobody,
 }
 
 /// The catalogue in force.
@@ -67,8 +122,14 @@ pub struct Snapshot {
     pub resources: BTreeMap<ResourceRef, Arc<ResourceFacts>>,
     /// The tenant's revision; 0 where it was never created.
     pub revision: Revision,
-    /// The database's clock when the facts were gathered.
+    /// The database's epoch that they are of.
+    pub epoch: Epoch,
+    /// Now, by the database's clock.
     pub now: Instant,
+    /// Where they came from.
+    pub tier: Tier,
+    /// The database cannot be reached, and these facts may be outdated: the operator has allowed that.
+    pub degraded: bool,
 }
 
 /// A subject's facts; none: nobody.

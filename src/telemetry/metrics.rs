@@ -17,6 +17,9 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 const BUCKETS: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
+/// Where the facts of a decision may come from.
+const TIERS: [&str; 3] = ["near", "far", "store"];
+
 /// How a mutation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -65,6 +68,7 @@ struct CallLabels {
 struct CheckLabels {
     decision: &'static str,
     reason: &'static str,
+    tier: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -78,8 +82,8 @@ struct MutationLabels {
 pub struct Metrics {
     registry: Registry,
     calls: Family<CallLabels, Histogram, fn() -> Histogram>,
-    /// A counter for each reason, in their order: a check takes no lock.
-    checks: Vec<Counter>,
+    /// A counter for each reason, in their order, and each tier: a check takes no lock.
+    checks: Vec<(&'static str, Vec<Counter>)>,
     mutations: Family<MutationLabels, Counter>,
 }
 
@@ -102,13 +106,22 @@ impl Metrics {
             calls.clone(),
         );
         let checks = Family::<CheckLabels, Counter>::default();
-        registry.register("doorward_checks", "Decisions, by reason", checks.clone());
+        registry.register(
+            "doorward_checks",
+            "Decisions, by reason and by where their facts came from",
+            checks.clone(),
+        );
         let mutations = Family::default();
         registry.register("doorward_mutations", "Mutations, by how they ended", mutations.clone());
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("doorward_build", "What was built", version);
-        let checks = Reason::ALL.iter().map(|&reason| checks.get_or_create_owned(&labels(reason)));
-        Self { registry, calls, checks: checks.collect(), mutations }
+        let of_tier = |tier| {
+            let counters =
+                Reason::ALL.iter().map(|&reason| checks.get_or_create_owned(&labels(reason, tier)));
+            (tier, counters.collect())
+        };
+        let checks = TIERS.map(of_tier).into();
+        Self { registry, calls, checks, mutations }
     }
 
     /// A call has ended.
@@ -116,9 +129,10 @@ impl Metrics {
         self.calls.get_or_create(&CallLabels { rpc, code }).observe(took.as_secs_f64());
     }
 
-    /// A question was decided.
-    pub fn check(&self, reason: Reason) {
-        if let Some(counter) = self.checks.get(reason as usize) {
+    /// A question was decided, with facts of a tier.
+    pub fn check(&self, reason: Reason, tier: &'static str) {
+        let of_tier = self.checks.iter().find(|(name, _)| *name == tier);
+        if let Some(counter) = of_tier.and_then(|(_, counters)| counters.get(reason as usize)) {
             counter.inc();
         }
     }
@@ -140,9 +154,9 @@ impl Metrics {
     }
 }
 
-fn labels(reason: Reason) -> CheckLabels {
+fn labels(reason: Reason, tier: &'static str) -> CheckLabels {
     let decision = if reason.allows() { "allowed" } else { "denied" };
-    CheckLabels { decision, reason: reason.name() }
+    CheckLabels { decision, reason: reason.name(), tier }
 }
 
 fn histogram() -> Histogram {
@@ -157,17 +171,17 @@ mod tests {
     fn what_happened_is_counted_under_the_names_that_dashboards_use() {
         let metrics = Metrics::new();
         metrics.call("CheckAccess", "OK", Duration::from_micros(150));
-        metrics.check(Reason::RoleAdmin);
-        metrics.check(Reason::NotGranted);
-        metrics.check(Reason::NotGranted);
+        metrics.check(Reason::RoleAdmin, "near");
+        metrics.check(Reason::NotGranted, "store");
+        metrics.check(Reason::NotGranted, "store");
         metrics.mutation("SetGrants", Outcome::Applied);
         let text = metrics.encode();
         for line in [
             r#"rpc_server_call_duration_seconds_bucket{le="0.0001",rpc="CheckAccess",code="OK"} 0"#,
             r#"rpc_server_call_duration_seconds_bucket{le="0.00025",rpc="CheckAccess",code="OK"} 1"#,
             r#"rpc_server_call_duration_seconds_count{rpc="CheckAccess",code="OK"} 1"#,
-            r#"doorward_checks_total{decision="allowed",reason="ROLE_ADMIN"} 1"#,
-            r#"doorward_checks_total{decision="denied",reason="NOT_GRANTED"} 2"#,
+            r#"doorward_checks_total{decision="allowed",reason="ROLE_ADMIN",tier="near"} 1"#,
+            r#"doorward_checks_total{decision="denied",reason="NOT_GRANTED",tier="store"} 2"#,
             r#"doorward_mutations_total{operation="SetGrants",outcome="applied"} 1"#,
             concat!(r#"doorward_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
         ] {
@@ -180,7 +194,7 @@ mod tests {
     fn every_reason_is_there_from_the_start() {
         let text = Metrics::new().encode();
         for &reason in Reason::ALL {
-            assert!(text.contains(&format!("reason=\"{reason}\"}} 0")), "{reason}");
+            assert!(text.contains(&format!("reason=\"{reason}\",tier=\"far\"}} 0")), "{reason}");
         }
     }
 
@@ -188,8 +202,9 @@ mod tests {
     fn each_reason_has_its_own_counter() {
         for &reason in Reason::ALL {
             let metrics = Metrics::new();
-            metrics.check(reason);
-            assert!(metrics.encode().contains(&format!("reason=\"{reason}\"}} 1")), "{reason}");
+            metrics.check(reason, "far");
+            let counted = format!("reason=\"{reason}\",tier=\"far\"}} 1");
+            assert!(metrics.encode().contains(&counted), "{reason}");
         }
     }
 }

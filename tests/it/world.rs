@@ -6,7 +6,7 @@ use doorward::clock::Clock;
 use doorward::proto;
 use doorward::service::api_key::secret_hash;
 use doorward::store::sql::{self, Sql};
-use doorward::store::{Act, Commits, Needs, Planned, Target};
+use doorward::store::{Act, Commits, Needs, Planned, Target, Wait};
 use doorward_engine::change::Change;
 
 use crate::harness::resource;
@@ -31,6 +31,7 @@ pub(crate) async fn write(url: &str, world: &World) {
             actor: None,
             request: None,
             validate_only: false,
+            wait: Wait::Enforced,
             peer: None,
             trace_id: None,
         };

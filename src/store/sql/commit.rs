@@ -4,6 +4,8 @@ mod lock;
 mod log;
 mod request;
 
+use std::collections::BTreeSet;
+
 use doorward_engine::change::Change;
 use doorward_engine::id::Revision;
 use sea_orm::{
@@ -105,7 +107,7 @@ where
             Claim::Repeated { answer, revision } => {
                 let answer = request::understand(&answer)?;
                 return Ok(Outcome {
-                    receipt: Receipt { answer, revision, effect: Effect::Replayed },
+                    receipt: receipt(answer, revision, Effect::Replayed, &[]),
                     keep: false,
                 });
             }
@@ -121,7 +123,7 @@ where
     let planned = plan(&state).map_err(CommitError::Refused)?;
     let revision = write(inner, transaction, act, &state, head, &planned.changes, &planned.letters).await?;
     if act.validate_only {
-        let receipt = Receipt { answer: planned.answer, revision: state.revision, effect: Effect::Validated };
+        let receipt = receipt(planned.answer, state.revision, Effect::Validated, &[]);
         return Ok(Outcome { receipt, keep: false });
     }
     if let Some(request) = &request {
@@ -129,7 +131,14 @@ where
         request.answer(inner.dialect, transaction, answer, revision, state.now).await?;
     }
     let effect = if planned.changes.is_empty() { Effect::Unchanged } else { Effect::Applied };
-    Ok(Outcome { receipt: Receipt { answer: planned.answer, revision, effect }, keep: true })
+    Ok(Outcome { receipt: receipt(planned.answer, revision, effect, &planned.changes), keep: true })
+}
+
+/// Without caches above, what is committed is enforced.
+fn receipt<A>(answer: A, revision: Revision, effect: Effect, changes: &[Change]) -> Receipt<A> {
+    let mut touched = BTreeSet::new();
+    changes.iter().for_each(|change| change.touch(&mut touched));
+    Receipt { answer, revision, effect, touched, enforced: effect != Effect::Validated }
 }
 
 async fn gather(

@@ -82,6 +82,7 @@ async fn open(options: Options) -> Result<Inner, StoreError> {
         questions: Texts::over(dialect),
         clock: options.clock,
         in_force: ArcSwap::new(in_force),
+        epoch: ArcSwap::default(),
         lock,
     })
 }

@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use sea_orm::{DatabaseBackend, DatabaseConnection, DbErr, Statement, Value};
 use tokio::runtime::Handle;
 
-use super::{InForce, StoreError};
+use super::{Epoch, InForce, StoreError};
 use crate::clock::Clock;
 
 pub use connect::{MigrationState, Options, migrate, migration_state};
@@ -42,8 +42,15 @@ struct Inner {
     clock: Clock,
     /// The newest catalogue seen; each statement says which version is in force.
     in_force: ArcSwap<InForce>,
+    epoch: ArcSwap<Epoch>,
     /// Held for as long as a SQLite file is open.
     lock: Option<File>,
+}
+
+impl Inner {
+    fn epoch(&self) -> Epoch {
+        **self.epoch.load()
+    }
 }
 
 impl Drop for Inner {

@@ -13,11 +13,15 @@ use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, Iterabl
 use super::entity::{api_key, member, tenant};
 use super::rows::{self, At, read};
 use super::{Dialect, Inner, Sql, catalogue};
-use crate::store::{Ask, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef};
+use crate::store::{Ask, Epoch, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef, Tier};
 
 impl Snapshots for Sql {
     async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
         self.run(|inner| async move { snapshot(&inner, &ask).await }).await
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.inner.epoch()
     }
 }
 
@@ -34,7 +38,10 @@ async fn snapshot(inner: &Inner, ask: &Ask) -> Result<Snapshot, StoreError> {
         subject: subject_facts(&row, &ask.subject, catalogue)?,
         resources: resource_facts(&row, ask)?,
         revision: Revision(revision.unwrap_or_default().unsigned_abs()),
+        epoch: inner.epoch(),
         now: inner.now(row.try_get("", "now_us")?),
+        tier: Tier::Store,
+        degraded: false,
         in_force,
     })
 }
@@ -44,6 +51,7 @@ pub(super) struct Texts {
     user: ByCount,
     member: ByCount,
     key: ByCount,
+    nobody: ByCount,
 }
 
 /// By how many resources are asked for.
@@ -64,6 +72,7 @@ impl Texts {
             user: by_count(&member_subject(dialect, BY_USER)),
             member: by_count(&member_subject(dialect, BY_MEMBER)),
             key: by_count(&(prefixed::<api_key::Entity>("k"), BY_KEY)),
+            nobody: by_count(&("CAST($2 AS TEXT) AS nobody".to_owned(), "")),
         }
     }
 
@@ -72,6 +81,7 @@ impl Texts {
             SubjectRef::User(_) => &self.user,
             SubjectRef::Member(_) => &self.member,
             SubjectRef::Key(_) => &self.key,
+            SubjectRef::Nobody => &self.nobody,
         };
         match ask.resources.len() {
             0 => &by_count.none,
@@ -101,6 +111,7 @@ fn values(ask: &Ask) -> Vec<Value> {
         SubjectRef::User(user) => user.as_str(),
         SubjectRef::Member(member) => member.as_str(),
         SubjectRef::Key(key) => key.as_str(),
+        SubjectRef::Nobody => "",
     };
     let mut values: Vec<Value> = vec![ask.tenant.as_str().into(), subject.into()];
     match ask.resources.as_slice() {
@@ -169,6 +180,7 @@ fn subject_facts(
         SubjectRef::User(_) | SubjectRef::Member(_) => {
             SubjectFacts::Member(member_facts(row, catalogue)?.map(Arc::new))
         }
+        SubjectRef::Nobody => SubjectFacts::Member(None),
     })
 }
 

@@ -6,14 +6,15 @@ use doorward_engine::explain::{Outcome, Step};
 use doorward_engine::id::{KeyId, MemberId, ResourceId, TenantId, UserId};
 use doorward_engine::reason::Reason;
 
-use super::{Context, Fields, parse_domain, revision_of, timestamp};
+use super::{Context, Fields, parse_domain, seen_by, timestamp};
 use crate::keys::Keys;
 use crate::proto;
 use crate::proto::consistency::Requirement;
 use crate::proto::subject::Kind;
-use crate::resolver::{Freshness, Presented};
+use crate::resolver::Presented;
 use crate::service::check::{Inquiry, Item};
 use crate::service::{Backend, Error, api_key};
+use crate::store::Freshness;
 
 /// What a subject may be named by.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,15 +46,16 @@ pub(in crate::wire) async fn check_access<B: Backend>(
     let inquiry = fields.inquiry(&context.keys, Naming::Check, asked!(request));
     let (inquiry, item) = fields.all((inquiry, item))?;
     let tenant = inquiry.tenant.clone();
-    let (decision, revision) = context.service.check_access(&context.caller, inquiry, item).await?;
-    context.metrics.check(decision.reason);
+    let checked = context.service.check_access(&context.caller, inquiry, item).await?;
+    let decision = checked.answer;
+    context.metrics.check(decision.reason, checked.tier.name());
     Ok(proto::CheckAccessResponse {
         allowed: decision.allowed(),
         reason: reason(decision.reason).into(),
         hide: decision.hide,
-        revision_token: context.revision_token(tenant.as_str(), revision),
+        revision_token: context.revision_token(tenant.as_str(), checked.revision),
         valid_until: decision.valid_until.map(timestamp),
-        degraded: false,
+        degraded: checked.degraded,
     })
 }
 
@@ -74,11 +76,12 @@ pub(in crate::wire) async fn batch_check_access<B: Backend>(
     let (inquiry, items) = fields.all((inquiry, items))?;
     let tenant = inquiry.tenant.clone();
     let checked = context.service.batch_check_access(&context.caller, inquiry, items).await?;
-    checked.answers.iter().for_each(|decision| context.metrics.check(decision.reason));
+    let tier = checked.tier.name();
+    checked.answer.iter().for_each(|decision| context.metrics.check(decision.reason, tier));
     Ok(proto::BatchCheckAccessResponse {
-        results: checked.answers.iter().map(result).collect(),
+        results: checked.answer.iter().map(result).collect(),
         revision_token: context.revision_token(tenant.as_str(), checked.revision),
-        degraded: false,
+        degraded: checked.degraded,
     })
 }
 
@@ -91,15 +94,16 @@ pub(in crate::wire) async fn explain_access<B: Backend>(
     let inquiry = fields.inquiry(&context.keys, Naming::Screen, asked!(request));
     let (inquiry, item) = fields.all((inquiry, item))?;
     let tenant = inquiry.tenant.clone();
-    let (explanation, revision) = context.service.explain_access(&context.caller, inquiry, item).await?;
+    let checked = context.service.explain_access(&context.caller, inquiry, item).await?;
+    let explanation = checked.answer;
     let decision = explanation.decision;
     Ok(proto::ExplainAccessResponse {
         allowed: decision.allowed(),
         reason: reason(decision.reason).into(),
         hide: decision.hide,
-        revision_token: context.revision_token(tenant.as_str(), revision),
+        revision_token: context.revision_token(tenant.as_str(), checked.revision),
         valid_until: decision.valid_until.map(timestamp),
-        degraded: false,
+        degraded: checked.degraded,
         steps: explanation.steps.into_iter().map(step).collect(),
     })
 }
@@ -212,11 +216,11 @@ impl Fields {
             None | Some(Requirement::MinimizeLatency(_)) => Some(Freshness::MinimizeLatency),
             Some(Requirement::FullyConsistent(_)) => Some(Freshness::Fully),
             Some(Requirement::AtLeastAsFresh(token)) => {
-                let revision = revision_of(keys, tenant, &token);
-                if revision.is_none() {
+                let seen = seen_by(keys, tenant, &token);
+                if seen.is_none() {
                     self.wrong("consistency.at_least_as_fresh", "is no `revision_token` of this tenant");
                 }
-                revision.map(Freshness::AtLeast)
+                seen.map(Freshness::AtLeast)
             }
         }
     }

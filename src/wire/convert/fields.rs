@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::proto;
 use crate::service::{Control, Error, Operation, Violation};
-use crate::store::RequestKey;
+use crate::store::{RequestKey, Wait};
 
 /// The most entries of a list in a request.
 pub(in crate::wire) const LIST_MAX: usize = 1_000;
@@ -135,8 +135,9 @@ impl Fields {
                 }
             },
         };
-        let committed_is_enough = match proto::Wait::try_from(common.wait) {
-            Ok(wait) => wait == proto::Wait::Committed,
+        let wait = match proto::Wait::try_from(common.wait) {
+            Ok(proto::Wait::Committed) => Wait::Committed,
+            Ok(_) => Wait::Enforced,
             Err(_) => {
                 self.wrong("wait", "has no value of its enum: expected WAIT_ENFORCED or WAIT_COMMITTED");
                 return None;
@@ -150,7 +151,7 @@ impl Fields {
             request: request_id.map(|id| RequestKey { id, digest: digest() }),
             expected_revision: Some(Revision(common.expected_revision)).filter(|revision| revision.0 != 0),
             validate_only: common.validate_only,
-            committed_is_enough,
+            wait,
         })
     }
 

@@ -106,6 +106,7 @@ fn inquiry_texts(inquiry: &Inquiry) -> (String, String, String) {
         Presented::Member(id) => format!("member {id}"),
         Presented::Key(id, _) => format!("key {id}"),
         Presented::KeyId(id) => format!("key id {id}"),
+        Presented::Nobody => String::new(),
     };
     (subject, shown(inquiry.country), shown(inquiry.email_domain.as_ref()))
 }

@@ -27,7 +27,7 @@ pub(super) use self::page::PageFilter;
 use crate::caller::Caller;
 use crate::keys::{Keys, Purpose};
 use crate::service::{Backend, Call, Control, Done, Operation, Service};
-use crate::store::Effect;
+use crate::store::{Effect, Epoch, Seen};
 use crate::telemetry::{Metrics, Outcome};
 
 /// What a handler has beside its request.
@@ -81,8 +81,8 @@ impl<B: Backend> Context<B> {
 
     /// A token that says how fresh an answer is.
     pub(in crate::wire) fn revision_token(&self, scope: &str, revision: Revision) -> String {
-        let mut payload = revision.0.to_be_bytes().to_vec();
-        payload.extend_from_slice(scope.as_bytes());
+        let epoch = self.service.epoch();
+        let payload = [&revision.0.to_be_bytes(), &epoch.0[..], scope.as_bytes()].concat();
         self.keys.sign(Purpose::Revision, &payload)
     }
 }
@@ -96,11 +96,13 @@ const fn outcome(effect: Effect) -> Outcome {
     }
 }
 
-/// The revision that a token of ours for this tenant says.
-pub(in crate::wire) fn revision_of(keys: &Keys, tenant: &TenantId, token: &str) -> Option<Revision> {
+/// What the holder of a token of ours has seen of this tenant.
+pub(in crate::wire) fn seen_by(keys: &Keys, tenant: &TenantId, token: &str) -> Option<Seen> {
     let payload = keys.check(Purpose::Revision, token)?;
-    let (revision, scope) = payload.split_first_chunk::<8>()?;
-    (scope == tenant.as_str().as_bytes()).then(|| Revision(u64::from_be_bytes(*revision)))
+    let (revision, rest) = payload.split_first_chunk::<8>()?;
+    let (epoch, scope) = rest.split_first_chunk::<16>()?;
+    let seen = Seen { epoch: Epoch(*epoch), revision: Revision(u64::from_be_bytes(*revision)) };
+    (scope == tenant.as_str().as_bytes()).then_some(seen)
 }
 
 /// A domain in its ASCII form: lower-case, punycode, without a final dot.

@@ -27,7 +27,7 @@ use doorward::catalogue::SHIPPED;
 use doorward::clock::Clock;
 use doorward::store::directory::{Directory, LogFilter, LogRow, Slice};
 use doorward::store::sql::{Options, Sql, migrate};
-use doorward::store::{Act, CommitError, Commits, Needs, Planned, Receipt, State, StoreError, Target};
+use doorward::store::{Act, CommitError, Commits, Needs, Planned, Receipt, State, StoreError, Target, Wait};
 use doorward_engine::change::Change;
 use doorward_engine::instant::Instant;
 use tempfile::TempDir;
@@ -187,6 +187,7 @@ fn act(target: Target) -> Act {
         actor: None,
         request: None,
         validate_only: false,
+        wait: Wait::Enforced,
         peer: Some("127.0.0.1:9".to_owned()),
         trace_id: None,
     }
