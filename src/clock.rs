@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use doorward_engine::instant::Instant;
+use rustix::time::{ClockId, clock_gettime};
 use uuid::Uuid;
 
 /// A fresh id, later ones sorting after earlier ones: a UUIDv7.
@@ -30,6 +31,72 @@ impl Stopwatch {
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+/// Counts on while the machine sleeps, where the system has such a clock.
+#[cfg(target_os = "linux")]
+const STEADY: ClockId = ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const STEADY: ClockId = ClockId::Monotonic;
+
+/// A clock for ages: what matters is never to find something younger than it is.
+#[derive(Clone, Debug, Default)]
+pub struct Steady {
+    manual: Option<Arc<AtomicI64>>,
+}
+
+/// A moment of [`Steady`].
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    steady: Duration,
+    /// The wall clock: it may jump, and a jump ahead counts as time that has passed.
+    wall: Duration,
+}
+
+impl Steady {
+    /// The system's clocks.
+    #[must_use]
+    pub fn real() -> Self {
+        Self::default()
+    }
+
+    /// A clock that stands until it is [`Steady::advance`]d: for tests.
+    #[must_use]
+    pub fn manual() -> Self {
+        Self { manual: Some(Arc::default()) }
+    }
+
+    /// Lets time pass on a manual clock; a real one does not listen.
+    pub fn advance(&self, by: Duration) {
+        if let Some(manual) = &self.manual {
+            manual.fetch_add(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        }
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        if let Some(manual) = &self.manual {
+            let steady = Duration::from_nanos(manual.load(Ordering::SeqCst).unsigned_abs());
+            return Moment { steady, wall: steady };
+        }
+        let read = |id| Duration::try_from(clock_gettime(id)).unwrap_or(Duration::ZERO);
+        Moment { steady: read(STEADY), wall: read(ClockId::Realtime) }
+    }
+}
+
+impl Moment {
+    /// How long after an earlier moment this is: the larger of what the two clocks say.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.steady_since(earlier).max(self.wall.saturating_sub(earlier.wall))
+    }
+
+    /// The same by the clock that does not jump.
+    #[must_use]
+    pub fn steady_since(self, earlier: Self) -> Duration {
+        self.steady.saturating_sub(earlier.steady)
     }
 }
 

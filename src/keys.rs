@@ -6,7 +6,8 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, Key, Nonce};
 use subtle::ConstantTimeEq;
 
-const TAG_BYTES: usize = 16;
+/// The bytes of a tag.
+pub const TAG_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 
 /// What a key is for: a key of one purpose says nothing about another's.
@@ -18,6 +19,8 @@ pub enum Purpose {
     Revision,
     /// Secrets that wait in the outbox.
     Outbox,
+    /// Facts in the cache that replicas share.
+    Cache,
 }
 
 impl Purpose {
@@ -26,6 +29,7 @@ impl Purpose {
             Self::Page => "doorward 2026 page token",
             Self::Revision => "doorward 2026 revision token",
             Self::Outbox => "doorward 2026 outbox seal",
+            Self::Cache => "doorward 2026 far cache",
         }
     }
 }
@@ -88,22 +92,59 @@ impl Keys {
             .find_map(|cipher| cipher.decrypt(&Nonce::from(*nonce), Payload { msg, aad: context }).ok())
     }
 
+    /// Tags of one purpose, for those who make and check many.
+    #[must_use]
+    pub fn tags_of(&self, purpose: Purpose) -> Tags {
+        Tags { keys: self.derived(purpose).collect() }
+    }
+
     fn derived(&self, purpose: Purpose) -> impl Iterator<Item = [u8; 32]> {
         self.roots.iter().map(move |root| blake3::derive_key(purpose.context(), root))
     }
 
     fn tags(&self, purpose: Purpose, payload: &[u8]) -> impl Iterator<Item = [u8; TAG_BYTES]> {
-        self.derived(purpose).map(|key| {
-            let mut tag = [0; TAG_BYTES];
-            let mut hasher = blake3::Hasher::new_keyed(&key);
-            hasher.update(payload).finalize_xof().fill(&mut tag);
-            tag
-        })
+        self.derived(purpose).map(|key| tag(&key, &[payload]))
     }
 
     fn ciphers(&self, purpose: Purpose) -> impl Iterator<Item = ChaCha20Poly1305> {
         self.derived(purpose).map(|key| ChaCha20Poly1305::new(&Key::from(key)))
     }
+}
+
+/// Tags of one purpose: 16 bytes that only we can make over some texts.
+#[derive(Clone)]
+pub struct Tags {
+    keys: Vec<[u8; 32]>,
+}
+
+impl Tags {
+    /// The tag over texts, one after the other: who splits them in several ways says where they end.
+    #[must_use]
+    pub fn make(&self, texts: &[&[u8]]) -> [u8; TAG_BYTES] {
+        self.keys.first().map(|key| tag(key, texts)).unwrap_or_default()
+    }
+
+    /// Whether a tag over texts is ours, of the root in use or of the one before.
+    #[must_use]
+    pub fn are_ours(&self, texts: &[&[u8]], found: &[u8]) -> bool {
+        self.keys.iter().any(|key| bool::from(tag(key, texts).ct_eq(found)))
+    }
+}
+
+impl std::fmt::Debug for Tags {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tags({} live)", self.keys.len())
+    }
+}
+
+fn tag(key: &[u8; 32], texts: &[&[u8]]) -> [u8; TAG_BYTES] {
+    let mut tag = [0; TAG_BYTES];
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    for text in texts {
+        hasher.update(text);
+    }
+    hasher.finalize_xof().fill(&mut tag);
+    tag
 }
 
 /// No key could be used: the system gave no random bytes.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::api_key::ApiKey;
-use crate::id::{KeyId, MemberId, ResourceRef, UserId};
+use crate::id::{KeyId, MemberId, ResourceId, ResourceRef, TypeKey, UserId};
 use crate::member::{Grant, Invitation, Member, SecretHash};
 use crate::resource::Resource;
 use crate::tenant::Tenant;
@@ -101,6 +101,26 @@ impl std::fmt::Display for Part {
     }
 }
 
+impl Part {
+    /// The part that a text names, as `Display` writes it; none: it names none that is known.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            None if text == "tenant" => Some(Self::Tenant),
+            None if text == "catalogue" => Some(Self::Catalogue),
+            Some(("member", id)) => MemberId::parse(id).ok().map(Self::Member),
+            Some(("user", id)) => UserId::parse(id).ok().map(Self::User),
+            Some(("key", id)) => KeyId::parse(id).ok().map(Self::Key),
+            Some(("resource", resource)) => {
+                let (kind, id) = resource.split_once('/')?;
+                let (kind, id) = (TypeKey::parse(kind).ok()?, ResourceId::parse(id).ok()?);
+                Some(Self::Resource(ResourceRef { kind, id }))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Change {
     /// Adds every part that the change makes outdated.
     ///
@@ -137,7 +157,7 @@ impl Change {
 mod tests {
     use super::*;
     use crate::contact::Email;
-    use crate::id::{Name, ResourceId, Revision, TypeKey};
+    use crate::id::{Name, Revision};
     use crate::instant::Instant;
     use crate::role::Role;
     use crate::status::{MemberStatus, ResourceStatus};
@@ -212,5 +232,53 @@ mod tests {
         assert!(touched(&Change::Invitation { before: None, after: invitation }).is_empty());
         let catalogue = Change::Catalogue { before: None, after: "digest".into(), document: String::new() };
         assert_eq!(touched(&catalogue), ["catalogue"]);
+    }
+
+    #[test]
+    fn a_part_is_understood_as_it_is_written() {
+        let resource = |kind, id| {
+            Part::Resource(ResourceRef {
+                kind: TypeKey::parse(kind).unwrap(),
+                id: ResourceId::parse(id).unwrap(),
+            })
+        };
+        let parts = [
+            Part::Tenant,
+            Part::Catalogue,
+            Part::Member(MemberId::parse("m:1@x|y").unwrap()),
+            Part::User(UserId::parse("auth0|a:b/c").unwrap()),
+            Part::Key(KeyId::parse("k1").unwrap()),
+            resource("agent", "a:1"),
+        ];
+        for part in parts {
+            assert_eq!(Part::parse(&part.to_string()), Some(part));
+        }
+    }
+
+    #[test]
+    fn a_text_that_names_no_part_is_not_understood() {
+        let texts = [
+            "",
+            "tenants",
+            "Tenant",
+            "tenant:",
+            "tenant:x",
+            "catalogue:1",
+            "member",
+            "member:",
+            "member:a b",
+            "user:",
+            "user:\"",
+            "key:",
+            "group:g1",
+            "resource:agent",
+            "resource:/a1",
+            "resource:agent/",
+            "resource:agent/a/b",
+            "resource:Agent/a1",
+        ];
+        for text in texts {
+            assert_eq!(Part::parse(text), None, "{text}");
+        }
     }
 }

@@ -8,6 +8,8 @@ mod key;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::grants::Grants;
 pub use self::key::{KeyFacts, KeyScope};
 use crate::catalogue::{Catalogue, SectionIx, SectionSet, SwitchSet};
@@ -44,7 +46,7 @@ pub enum Subject<'a> {
 }
 
 /// What is the tenant's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TenantFacts {
     /// Its status.
     pub status: TenantStatus,
@@ -79,7 +81,7 @@ impl TenantFacts {
 }
 
 /// What is a member's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberFacts {
     /// Their id.
     pub id: MemberId,
@@ -117,7 +119,7 @@ impl MemberFacts {
 }
 
 /// What is a resource's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceFacts {
     /// Its status.
     pub status: ResourceStatus,
@@ -132,7 +134,7 @@ impl ResourceFacts {
 }
 
 /// Values of sections: on, off, or nothing stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Toggles {
     stored: SectionSet,
     on: SectionSet,

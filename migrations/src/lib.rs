@@ -1,6 +1,7 @@
 //! The schema of Doorward as frozen steps, for Postgres and SQLite. A step that has been released never changes.
 
 mod m0001_foundation;
+mod m0002_replicas;
 
 use sea_orm_migration::MigrationTrait;
 
@@ -11,6 +12,6 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_foundation::Migration)]
+        vec![Box::new(m0001_foundation::Migration), Box::new(m0002_replicas::Migration)]
     }
 }

@@ -3,6 +3,7 @@
 //! gRPC runs on one single-threaded runtime per core, each with a socket of its own on the same port; the database's
 //! work runs on a runtime with several threads (see docs/decisions/0003-runtimes.md).
 
+mod caches;
 mod listen;
 mod workers;
 
@@ -21,14 +22,16 @@ use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use self::caches::{Caches, Layers, Parts};
 use self::workers::Workers;
+use crate::cache::far;
 use crate::caller::Credentials;
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::{self, Readiness};
 use crate::proto::access_service_server::AccessServiceServer;
 use crate::resolver::Resolver;
-use crate::service::{Backend, Policy, Service};
+use crate::service::{Policy, Service};
 use crate::settings::{self, Settings};
 use crate::store::StoreError;
 use crate::store::sql::{self, Sql};
@@ -37,15 +40,6 @@ use crate::wire::Grpc;
 
 /// How long the schema of a Postgres database is waited for between two looks.
 const SCHEMA_POLL: Duration = Duration::from_secs(1);
-
-/// The layers under the service.
-struct Layers;
-
-impl Backend for Layers {
-    type Snapshots = Sql;
-    type Directory = Sql;
-    type Commits = Sql;
-}
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +58,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The shared cache cannot be what the settings say.
+    #[error("redis cannot be used: {0}")]
+    Redis(#[from] far::Problem),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]
     Listen {
@@ -85,6 +82,7 @@ pub struct Running {
     pub admin: SocketAddr,
     health: HealthReporter,
     workers: Option<Workers>,
+    caches: Option<Caches>,
     base: Option<Base>,
     signals: Option<Signals>,
 }
@@ -108,8 +106,8 @@ struct Base {
 /// [`StartError`]; nothing runs then.
 pub fn start(settings: &Settings, clock: Clock) -> Result<Running, StartError> {
     let base = Base::start(settings)?;
-    let store = base.database.block_on(open(settings, clock, base.database.handle().clone()))?;
-    base.serve(settings, store, None)
+    let store = base.database.block_on(open(settings, clock.clone(), base.database.handle().clone()))?;
+    base.serve(settings, clock, store, None)
 }
 
 /// The same, listening to SIGTERM and SIGINT from the first moment on: none where one came before the start was done.
@@ -121,13 +119,13 @@ pub fn start_unless_stopped(settings: &Settings, clock: Clock) -> Result<Option<
     let opened = base.database.block_on(async {
         let mut signals = Signals::install()?;
         tokio::select! {
-            opened = open(settings, clock, base.database.handle().clone()) => {
+            opened = open(settings, clock.clone(), base.database.handle().clone()) => {
                 Ok::<_, StartError>(Some((opened?, signals)))
             }
             () = signals.wait() => Ok(None),
         }
     })?;
-    opened.map(|(store, signals)| base.serve(settings, store, Some(signals))).transpose()
+    opened.map(|(store, signals)| base.serve(settings, clock, store, Some(signals))).transpose()
 }
 
 impl Base {
@@ -144,11 +142,21 @@ impl Base {
         Ok(Self { database, stop, grace, readiness, metrics, admin, admin_task })
     }
 
-    fn serve(self, settings: &Settings, store: Sql, signals: Option<Signals>) -> Result<Running, StartError> {
+    fn serve(
+        self,
+        settings: &Settings,
+        clock: Clock,
+        store: Sql,
+        signals: Option<Signals>,
+    ) -> Result<Running, StartError> {
         let credentials = Arc::new(Credentials::operator(&settings.auth.operator_token));
         let keys = settings.keys()?;
-        let (resolver, policy) = (Resolver::over(store.clone()), policy(&settings.policy));
-        let service = Service::<Layers>::over(resolver, store.clone(), store, policy, keys.clone());
+        let runtime = self.database.handle().clone();
+        let parts = Parts { settings, clock, keys: &keys, metrics: &self.metrics, runtime };
+        let (caches, leased, enforced) = Caches::start(&store, parts)?;
+        let (resolver, policy) = (Resolver::over(leased), policy(&settings.policy));
+        let metrics = Arc::clone(&self.metrics);
+        let service = Service::<Layers>::over(resolver, store, enforced, policy, keys.clone(), metrics);
         let grpc = Grpc::over(Arc::new(service), credentials, keys, Arc::clone(&self.metrics));
 
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -159,8 +167,8 @@ impl Base {
         let workers = Workers::start(listeners, &self.stop, self.grace, &routes)?;
         self.database.block_on(health.set_serving::<AccessServiceServer<Grpc<Layers>>>());
         self.readiness.ready();
-        let (admin, workers) = (self.admin, Some(workers));
-        Ok(Running { grpc, admin, health, workers, base: Some(self), signals })
+        let (admin, workers, caches) = (self.admin, Some(workers), Some(caches));
+        Ok(Running { grpc, admin, health, workers, caches, base: Some(self), signals })
     }
 }
 
@@ -215,6 +223,8 @@ async fn open(settings: &Settings, clock: Clock, runtime: tokio::runtime::Handle
     }
     let options = sql::Options {
         url: url.to_owned(),
+        direct_url: Some(settings.database.direct_url.expose_secret().to_owned())
+            .filter(|url| !url.is_empty()),
         clock,
         reads_max: settings.database.reads_max,
         writes_max: settings.database.writes_max,
@@ -255,10 +265,16 @@ impl Running {
         base.database.block_on(async {
             self.health.set_not_serving::<AccessServiceServer<Grpc<Layers>>>().await;
             self.health.set_service_status("", ServingStatus::NotServing).await;
+            if let Some(caches) = &mut self.caches {
+                caches.drain().await;
+            }
         });
         base.stop.cancel();
         if let Some(workers) = self.workers.take() {
             workers.join();
+        }
+        if let Some(caches) = self.caches.take() {
+            caches.end();
         }
         let ended = async { tokio::time::timeout(base.grace, base.admin_task).await };
         if base.database.block_on(ended).is_err() {

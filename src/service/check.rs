@@ -73,6 +73,7 @@ impl<B: Backend> Service<B> {
         self.may_ask(caller, Operation::CheckAccess, &inquiry).await?;
         let snapshot = self.gather(&inquiry, std::slice::from_ref(&item)).await?;
         let decision = ask(&snapshot, &inquiry, &item, decide).map_err(Error::from)?;
+        self.doubt(&inquiry, &item, &snapshot, &decision).await;
         Ok(Checked::over(&snapshot, decision))
     }
 
@@ -161,7 +162,7 @@ impl Item {
 }
 
 /// Puts the question to the engine. It is parsed against the catalogue that the facts were compiled against.
-fn ask<T>(
+pub(super) fn ask<T>(
     snapshot: &Snapshot,
     inquiry: &Inquiry,
     item: &Item,

@@ -18,6 +18,7 @@ pub mod member;
 mod read;
 pub mod resource;
 pub mod section;
+mod self_check;
 pub mod subscription;
 pub mod tenant;
 
@@ -25,9 +26,13 @@ pub use self::error::{Error, Violation};
 pub use self::mutate::{Call, Control, Done};
 pub use self::operation::Operation;
 
+use std::sync::Arc;
+
+use self::self_check::Doubt;
 use crate::keys::Keys;
 use crate::resolver::Resolver;
 use crate::store::{Commits, Directory, Epoch, Snapshots};
+use crate::telemetry::Metrics;
 
 /// The layers under the service, composed by the application.
 pub trait Backend: Send + Sync + 'static {
@@ -65,18 +70,21 @@ pub struct Service<B: Backend> {
     pub(crate) commits: B::Commits,
     pub(crate) policy: Policy,
     pub(crate) keys: Keys,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) doubt: Doubt,
 }
 
 impl<B: Backend> Service<B> {
     /// A service over its layers.
-    pub const fn over(
+    pub fn over(
         resolver: Resolver<B::Snapshots>,
         directory: B::Directory,
         commits: B::Commits,
         policy: Policy,
         keys: Keys,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        Self { resolver, directory, commits, policy, keys }
+        Self { resolver, directory, commits, policy, keys, metrics, doubt: Doubt::default() }
     }
 
     /// The database's epoch, as far as it is known: revisions are of one.

@@ -20,6 +20,30 @@ pub(super) fn read() -> Vec<Variable> {
     std::env::vars_os().collect()
 }
 
+/// What tests say to a build for tests.
+#[cfg(feature = "slips")]
+#[derive(Clone, Debug, Default)]
+pub struct Test {
+    /// How the protocol of the caches is to be got wrong.
+    pub slip: Option<String>,
+    /// For how long some answers are held up at the most, in milliseconds.
+    pub stall_ms: u64,
+}
+
+/// What tests have said: `DOORWARD_TEST__SLIP`, `DOORWARD_TEST__STALL_MS`.
+#[cfg(feature = "slips")]
+#[must_use]
+pub fn test() -> Test {
+    let said = |wanted: &str| {
+        let found = read().into_iter().find(|(name, _)| name == wanted);
+        found.and_then(|(_, value)| value.into_string().ok())
+    };
+    Test {
+        slip: said("DOORWARD_TEST__SLIP"),
+        stall_ms: said("DOORWARD_TEST__STALL_MS").and_then(|text| text.parse().ok()).unwrap_or(0),
+    }
+}
+
 /// Each value of the environment that is ours, by the order of the names.
 pub(super) fn parse(variables: Vec<Variable>, problems: &mut Problems) -> Vec<Given> {
     let mut given = Vec::new();

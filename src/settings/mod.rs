@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+#[cfg(feature = "slips")]
+pub use self::environment::{Test, test};
 pub use self::problem::Error;
 pub use self::root::Root;
 
@@ -276,7 +278,9 @@ impl Database {
         self.url.expose_secret().is_empty()
     }
 
-    fn is_postgres(&self) -> bool {
+    /// Whether it is one for many replicas.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
         let url = self.url.expose_secret();
         url.starts_with("postgres://") || url.starts_with("postgresql://")
     }

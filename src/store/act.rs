@@ -123,7 +123,9 @@ pub struct Letter {
 pub struct Receipt<A> {
     /// The plan's answer, or that of the first request.
     pub answer: A,
-    /// The tenant's revision now; of a repeated request, the one it had made.
+    /// Whose revision it is: the tenant's id, or [`PLATFORM`]. Of a repeated creation, the tenant that the first made.
+    pub scope: String,
+    /// The scope's revision now; of a repeated request, the one it had made.
     pub revision: Revision,
     /// What came of it.
     pub effect: Effect,

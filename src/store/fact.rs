@@ -28,3 +28,47 @@ pub enum Value {
     /// Of `Part::Resource`.
     Resource(Option<Arc<ResourceFacts>>),
 }
+
+impl Value {
+    /// The tenant's facts.
+    #[must_use]
+    pub fn into_tenant(self) -> Option<Arc<TenantFacts>> {
+        if let Self::Tenant(facts) = self { facts } else { None }
+    }
+
+    /// A member's facts.
+    #[must_use]
+    pub fn into_member(self) -> Option<Arc<MemberFacts>> {
+        if let Self::Member(facts) = self { facts } else { None }
+    }
+
+    /// The member that a user is.
+    #[must_use]
+    pub fn into_user(self) -> Option<MemberId> {
+        if let Self::User(member) = self { member } else { None }
+    }
+
+    /// An API key's facts.
+    #[must_use]
+    pub fn into_key(self) -> Option<Arc<KeyFacts>> {
+        if let Self::Key(facts) = self { facts } else { None }
+    }
+
+    /// A resource's facts.
+    #[must_use]
+    pub fn into_resource(self) -> Option<Arc<ResourceFacts>> {
+        if let Self::Resource(facts) = self { facts } else { None }
+    }
+
+    /// Whether it says that there is none.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        match self {
+            Self::Tenant(facts) => facts.is_none(),
+            Self::Member(facts) => facts.is_none(),
+            Self::User(member) => member.is_none(),
+            Self::Key(facts) => facts.is_none(),
+            Self::Resource(facts) => facts.is_none(),
+        }
+    }
+}

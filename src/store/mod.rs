@@ -20,7 +20,7 @@ pub use snapshots::{Ask, Freshness, InForce, Seen, Snapshot, Snapshots, SubjectF
 pub use state::{Needs, State};
 
 /// Why the store gave no answer. Never a denial, never an allow.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// It could not be reached, or not in time; the same call may succeed later.
     #[error("the database is unavailable: {0}")]

@@ -84,7 +84,7 @@ pub struct Ask {
 }
 
 /// A subject by one of its names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SubjectRef {
     /// A member, by the person's user id.
     User(UserId),

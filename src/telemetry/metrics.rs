@@ -10,6 +10,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::caches::Caches;
+
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -58,6 +60,45 @@ impl EncodeLabelValue for Outcome {
     }
 }
 
+/// What became of a fact asked of, or given to, the cache that replicas share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FarOutcome {
+    /// It was there.
+    Hit,
+    /// It was not there.
+    Miss,
+    /// The cache did not answer in time.
+    Timeout,
+    /// The cache could not be reached, or answered with an error.
+    Error,
+    /// The cache was not asked: its breaker is open, or too many ask already.
+    Open,
+    /// What was there is not ours, of something else, or cannot be read.
+    Rejected,
+    /// It was not stored: too many wait to be stored, or it is too large.
+    Dropped,
+}
+
+impl FarOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 7] =
+        [Self::Hit, Self::Miss, Self::Timeout, Self::Error, Self::Open, Self::Rejected, Self::Dropped];
+
+    /// The name that metrics use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Timeout => "timeout",
+            Self::Error => "error",
+            Self::Open => "open",
+            Self::Rejected => "rejected",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
     rpc: &'static str,
@@ -77,6 +118,11 @@ struct MutationLabels {
     outcome: Outcome,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FarLabels {
+    outcome: &'static str,
+}
+
 /// The metrics of one process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -85,6 +131,10 @@ pub struct Metrics {
     /// A counter for each reason, in their order, and each tier: a check takes no lock.
     checks: Vec<(&'static str, Vec<Counter>)>,
     mutations: Family<MutationLabels, Counter>,
+    /// A counter for each outcome, in their order.
+    far: [Counter; FarOutcome::ALL.len()],
+    /// Those of the caches.
+    pub caches: Caches,
 }
 
 impl Default for Metrics {
@@ -113,6 +163,8 @@ impl Metrics {
         );
         let mutations = Family::default();
         registry.register("doorward_mutations", "Mutations, by how they ended", mutations.clone());
+        let far = Family::<FarLabels, Counter>::default();
+        registry.register("doorward_far", "Facts in the cache that replicas share, by outcome", far.clone());
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("doorward_build", "What was built", version);
         let of_tier = |tier| {
@@ -121,7 +173,10 @@ impl Metrics {
             (tier, counters.collect())
         };
         let checks = TIERS.map(of_tier).into();
-        Self { registry, calls, checks, mutations }
+        let far =
+            FarOutcome::ALL.map(|outcome| far.get_or_create_owned(&FarLabels { outcome: outcome.name() }));
+        let caches = Caches::registered(&mut registry);
+        Self { registry, calls, checks, mutations, far, caches }
     }
 
     /// A call has ended.
@@ -140,6 +195,13 @@ impl Metrics {
     /// A mutation has ended.
     pub fn mutation(&self, operation: &'static str, outcome: Outcome) {
         self.mutations.get_or_create(&MutationLabels { operation, outcome }).inc();
+    }
+
+    /// So many facts fared so in the cache that replicas share.
+    pub fn far(&self, outcome: FarOutcome, count: u64) {
+        if let Some(counter) = self.far.get(outcome as usize) {
+            counter.inc_by(count);
+        }
     }
 
     /// All of them, as OpenMetrics text.
@@ -188,6 +250,19 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn each_outcome_of_the_far_cache_has_its_own_counter() {
+        for outcome in FarOutcome::ALL {
+            let metrics = Metrics::new();
+            metrics.far(outcome, 3);
+            let counted = metrics.encode();
+            let of_far = counted.lines().filter(|line| line.starts_with("doorward_far_total"));
+            let expected = format!("doorward_far_total{{outcome=\"{}\"}} 3", outcome.name());
+            let counted: Vec<_> = of_far.filter(|line| !line.ends_with(" 0")).collect();
+            assert_eq!(counted, [expected]);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the process says of itself: a log on stderr, and metrics passed down as a value. It knows no layer.
 
+mod caches;
 mod metrics;
 
 use std::io::IsTerminal;
@@ -8,7 +9,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
-pub use self::metrics::{CONTENT_TYPE, Metrics, Outcome};
+pub use self::caches::{Caches, PollOutcome, SelfCheck};
+pub use self::metrics::{CONTENT_TYPE, FarOutcome, Metrics, Outcome};
 
 use crate::settings::{Log, LogFormat};
 

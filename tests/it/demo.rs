@@ -116,7 +116,7 @@ fn its_probes_and_metrics_answer() {
     assert_eq!(status, 200);
     for expected in [
         "doorward_build_info{version=",
-        r#"doorward_checks_total{decision="allowed",reason="ROLE_ADMIN"} 1"#,
+        r#"doorward_checks_total{decision="allowed",reason="ROLE_ADMIN",tier="store"} 1"#,
         r#"rpc_server_call_duration_seconds_count{rpc="CheckAccess",code="OK"} 1"#,
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");

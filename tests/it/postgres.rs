@@ -29,7 +29,8 @@ const INSTALLED: [(&str, &str, &str); 5] = [
 ];
 
 /// Arguments: the directory of the programs, then options for the server. Answers on stdout: first the directory it
-/// made, then, for each port read from stdin, `ready` or `failed`. The log of a failure is `$directory/log`.
+/// made, then, for each port and signal read from stdin, `ready` or `failed`; a server that runs is ended with the
+/// signal first. The log of a failure is `$directory/log`.
 ///
 /// Names sort as people sort them where Postgres can do that (ICU), so that a query that relies on byte order is found.
 const KEEPER: &str = r#"
@@ -52,7 +53,7 @@ create() {
 }
 create --locale-provider=icu --icu-locale=en || create
 
-is_up() { grep -q '^ready' "$directory/data/postmaster.pid" 2>/dev/null; }
+is_up() { grep -q -e '^ready' -e '^standby' "$directory/data/postmaster.pid" 2>/dev/null; }
 start() {
     port=$1; shift
     "$programs/postgres" -D "$directory/data" -p "$port" -c listen_addresses=127.0.0.1 \
@@ -67,7 +68,8 @@ start() {
     done
 }
 
-while read -r wanted; do
+while read -r wanted signal; do
+    if [ -n "$server" ]; then kill "-$signal" "$server"; wait "$server"; server=; fi
     if start "$wanted" "$@"; then
         echo ready
     else
@@ -85,6 +87,11 @@ pub(crate) fn fresh_database() -> String {
 /// A cluster of its own that logs each statement; it ends when the value is dropped.
 pub(crate) fn cluster_with_log() -> LoggedCluster {
     LoggedCluster { cluster: Cluster::start(&["-c", "log_statement=all", "-c", "log_line_prefix=@%d@ "]) }
+}
+
+/// A cluster of its own that can be restarted; it ends when the value is dropped.
+pub(crate) fn cluster() -> Cluster {
+    Cluster::start(&[])
 }
 
 fn shared() -> &'static Cluster {
@@ -118,7 +125,8 @@ fn statement(entry: &str) -> Option<String> {
     (kind == "statement" || kind.starts_with("execute ")).then(|| text.to_owned())
 }
 
-struct Cluster {
+/// A server with its directory.
+pub(crate) struct Cluster {
     programs: PathBuf,
     port: u16,
     databases: AtomicU32,
@@ -131,7 +139,7 @@ impl Cluster {
         let mut keeper = Keeper::start(&programs, options);
         let started = (0..START_ATTEMPTS_MAX).find_map(|_| {
             let port = free_port();
-            keeper.serves_on(port).then_some(port)
+            keeper.serves_on(port, "QUIT").then_some(port)
         });
         match started {
             Some(port) => Self { programs, port, databases: AtomicU32::new(0), keeper },
@@ -139,7 +147,61 @@ impl Cluster {
         }
     }
 
-    fn fresh_database(&self) -> String {
+    /// Ends the server in order and starts it again, on the same directory and port.
+    pub(crate) fn restart(&mut self) {
+        self.start_again("INT");
+    }
+
+    /// The same without any order: it has to recover.
+    pub(crate) fn crash(&mut self) {
+        self.start_again("QUIT");
+    }
+
+    /// Starts the server again as a standby without a primary: it is in recovery until it is promoted.
+    pub(crate) fn restart_as_standby(&mut self) {
+        let signal = self.keeper.directory.join("data/standby.signal");
+        std::fs::write(&signal, "").unwrap_or_else(|error| panic!("{}: {error}", signal.display()));
+        self.restart();
+    }
+
+    fn start_again(&mut self, signal: &str) {
+        if !self.keeper.serves_on(self.port, signal) {
+            panic!("Postgres did not start again:\n{}", self.log());
+        }
+    }
+
+    /// The address of a new database that holds what a dump of the one at `url` holds.
+    pub(crate) fn restored(&self, url: &str) -> String {
+        let restored = self.fresh_database();
+        let dump = self.client("pg_dump", &["--format=custom", "--dbname", url], &[]);
+        self.client("pg_restore", &["--exit-on-error", "--dbname", &restored], &dump);
+        restored
+    }
+
+    /// What a program beside the server's answers on stdout.
+    fn client(&self, program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let path = self.programs.join(program);
+        if !path.is_file() {
+            panic!(
+                "`{program}` is not beside the server's programs: install the package `postgresql-client`"
+            );
+        }
+        let mut command = Command::new(&path);
+        without_variables(&mut command).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let spawned = command.stderr(Stdio::piped()).spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("could not run `{program}`: {error}"));
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input).unwrap_or_else(|error| panic!("`{program}` does not read: {error}"));
+        }
+        let output = child.wait_with_output().unwrap_or_else(|error| panic!("`{program}`: {error}"));
+        if !output.status.success() {
+            panic!("`{program}` failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        output.stdout
+    }
+
+    /// The address of a new, empty database.
+    pub(crate) fn fresh_database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let output = self.createdb(&name);
         if !output.status.success() {
@@ -151,12 +213,7 @@ impl Cluster {
 
     fn createdb(&self, name: &str) -> Output {
         let mut command = Command::new(self.programs.join("createdb"));
-        for variable in
-            std::env::vars_os().map(|(key, _)| key).filter(|key| key.to_string_lossy().starts_with("PG"))
-        {
-            command.env_remove(variable);
-        }
-        command.args([
+        without_variables(&mut command).args([
             "--host=127.0.0.1",
             "--username=postgres",
             "--no-password",
@@ -172,6 +229,16 @@ impl Cluster {
     fn log(&self) -> String {
         self.keeper.log()
     }
+}
+
+/// A client that is told where to go by its arguments alone.
+fn without_variables(command: &mut Command) -> &mut Command {
+    for variable in
+        std::env::vars_os().map(|(key, _)| key).filter(|key| key.to_string_lossy().starts_with("PG"))
+    {
+        command.env_remove(variable);
+    }
+    command
 }
 
 /// The running script and the one pipe that keeps it and its server alive.
@@ -201,8 +268,8 @@ impl Keeper {
         keeper
     }
 
-    fn serves_on(&mut self, port: u16) -> bool {
-        let sent = self.orders.as_mut().is_some_and(|orders| writeln!(orders, "{port}").is_ok());
+    fn serves_on(&mut self, port: u16, signal: &str) -> bool {
+        let sent = self.orders.as_mut().is_some_and(|orders| writeln!(orders, "{port} {signal}").is_ok());
         sent && self.answer() == "ready"
     }
 

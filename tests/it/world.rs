@@ -17,6 +17,7 @@ pub(crate) async fn write(url: &str, world: &World) {
     sql::migrate(url).await.unwrap();
     let options = sql::Options {
         url: url.to_owned(),
+        direct_url: None,
         clock: Clock::manual(world.now),
         reads_max: 1,
         writes_max: 1,

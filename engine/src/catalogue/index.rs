@@ -1,5 +1,7 @@
 //! Indexes that a catalogue mints, and sets of them as bits. They mean something in their own catalogue only.
 
+use serde::{Deserialize, Serialize};
+
 /// The most sections in a catalogue.
 pub const SECTIONS_MAX: usize = 128;
 /// The most parts of all sections together.
@@ -16,7 +18,8 @@ pub const PLANS_MAX: usize = 256;
 macro_rules! indexes {
     ($($(#[$doc:meta])* $name:ident($int:ty);)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
         pub struct $name($int);
 
         impl $name {
@@ -49,7 +52,8 @@ indexes! {
 macro_rules! sets {
     ($($(#[$doc:meta])* $name:ident($bits:ty) of $index:ident;)+) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
         pub struct $name($bits);
 
         impl $name {

@@ -1,12 +1,15 @@
 //! A member's grants in few bytes: tens of thousands of members stay in memory, each with dozens.
 
+use serde::{Deserialize, Serialize};
+
 use crate::catalogue::{Catalogue, TypeIx};
 use crate::id::{ResourceId, ResourceRef};
 use crate::instant::Instant;
 use crate::member::Grant;
 
 /// A member's grants, ordered by type and id: 8 bytes and the id for each, 16 more for one that expires.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Packed")]
 pub struct Grants {
     /// Where each id ends in `ids`; it starts where the one before ends.
     entries: Box<[Entry]>,
@@ -15,10 +18,34 @@ pub struct Grants {
     expiries: Box<[(u32, Instant)]>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Entry {
     end: u32,
     kind: TypeIx,
+}
+
+/// Grants as they are read back, before anything is known of them.
+#[derive(Deserialize)]
+struct Packed {
+    entries: Box<[Entry]>,
+    ids: Box<str>,
+    expiries: Box<[(u32, Instant)]>,
+}
+
+impl TryFrom<Packed> for Grants {
+    type Error = &'static str;
+
+    /// Only what [`Grants::over`] makes: ids that are there to the last byte, in order, none twice.
+    fn try_from(Packed { entries, ids, expiries }: Packed) -> Result<Self, Self::Error> {
+        let ends = entries.last().map_or(0, |last| last.end) as usize;
+        let grants = Self { entries, ids, expiries };
+        let ordered = |(a, b): (usize, usize)| matches!((grants.entry(a), grants.entry(b)), (Some(a), Some(b)) if a < b);
+        let whole = ends == grants.ids.len() && (0..grants.len()).all(|at| grants.entry(at).is_some());
+        let sorted = (1..grants.len()).all(|at| ordered((at - 1, at)));
+        let in_order = grants.expiries.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0));
+        let of_grants = grants.expiries.last().is_none_or(|(last, _)| (*last as usize) < grants.len());
+        if whole && sorted && in_order && of_grants { Ok(grants) } else { Err("grants that nobody packed") }
+    }
 }
 
 impl Grants {
@@ -79,6 +106,12 @@ impl Grants {
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How much memory they take beside their own value, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.entries) + self.ids.len() + size_of_val(&*self.expiries)
     }
 
     /// Whether there is none.
@@ -151,5 +184,38 @@ mod tests {
         let grants = Grants::over(grants, &catalogue);
         let expected = Grant { expires_at: Some(Instant::from_micros(1)) };
         assert_eq!(grants.iter().collect::<Vec<_>>(), [(agent, "a", expected)]);
+    }
+
+    #[test]
+    fn what_was_packed_is_read_back_and_what_was_not_is_refused() {
+        let kind = |position| TypeIx::at(position).unwrap();
+        let entry = |end, position| Entry { end, kind: kind(position) };
+        let at = |position| (position, Instant::from_micros(1));
+        let read = |entries: &[Entry], ids: &str, expiries: &[(u32, Instant)]| {
+            Grants::try_from(Packed { entries: entries.into(), ids: ids.into(), expiries: expiries.into() })
+        };
+        let good = read(&[entry(1, 0), entry(2, 0), entry(3, 1)], "aba", &[at(0), at(2)]).unwrap();
+        assert_eq!(good.iter().map(|(_, id, _)| id).collect::<Vec<_>>(), ["a", "b", "a"]);
+        assert_eq!(read(&[], "", &[]), Ok(Grants::default()));
+        for (entries, ids, expiries) in [
+            (&[entry(1, 0)][..], "ab", &[][..]),
+            (&[entry(2, 0)], "a", &[]),
+            (&[entry(u32::MAX, 0)], "a", &[]),
+            (&[entry(1, 0)], "é", &[]),
+            (&[entry(1, 0), entry(2, 0)], "é", &[]),
+            (&[entry(2, 0), entry(1, 0)], "a", &[]),
+            (&[entry(2, 0), entry(1, 1), entry(2, 1)], "ab", &[]),
+            (&[entry(1, 0), entry(2, 0)], "aa", &[]),
+            (&[entry(1, 0), entry(2, 0)], "ba", &[]),
+            (&[entry(1, 1), entry(2, 0)], "ab", &[]),
+            (&[entry(1, 0)], "a", &[at(1)]),
+            (&[entry(1, 0)], "a", &[at(u32::MAX)]),
+            (&[entry(1, 0), entry(2, 0)], "ab", &[at(1), at(0)]),
+            (&[entry(1, 0), entry(2, 0)], "ab", &[at(1), at(1)]),
+            (&[], "a", &[]),
+            (&[], "", &[at(0)]),
+        ] {
+            assert!(read(entries, ids, expiries).is_err(), "{entries:?} {ids} {expiries:?}");
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use crate::api_key::{ApiKey, ResourceScope, SectionPath};
 use crate::catalogue::{ActionIx, Catalogue, PartIx, PartSet, SectionIx, SectionSet, TypeIx};
 use crate::id::{KeyId, ResourceId};
@@ -10,7 +12,7 @@ use crate::member::SecretHash;
 use crate::role::Role;
 
 /// What is an API key's.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyFacts {
     /// Its id.
     pub id: KeyId,
@@ -31,7 +33,7 @@ pub struct KeyFacts {
 }
 
 /// An action on resources that a key's scopes name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyScope {
     /// The type of the resources.
     pub kind: TypeIx,

@@ -13,12 +13,17 @@ use sea_orm::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::MutexGuard;
+use tokio::time::timeout;
 
 use self::lock::Head;
-use self::request::{Claim, Request};
+use self::request::{Claim, Made, Request};
 use super::apply::{ApplyError, Place, apply};
+use super::connect::ONE_WRITER_TIMEOUT;
+use super::feed::Telling;
 use super::state::{Gatherer, Moment, moment};
-use super::{Dialect, Inner, Sql, StoreError, catalogue, rows};
+use super::{Dialect, Inner, Sql, StoreError, catalogue, epoch, rows};
+use crate::store::feed::Changed;
 use crate::store::{Act, CommitError, Commits, Effect, Letter, Needs, Planned, Receipt, State, Target};
 
 impl Commits for Sql {
@@ -48,10 +53,14 @@ where
     A: Serialize + DeserializeOwned,
     P: FnOnce(&State) -> Result<Planned<A>, R>,
 {
+    // Who is answered later, even that all is as it should be, has been told of by then.
+    let _turn = turn(inner).await?;
     let transaction = begin(inner).await?;
     match steps(inner, &transaction, act, needs, plan).await {
         Ok(Outcome { receipt, keep: true }) => {
-            transaction.commit().await.map_err(StoreError::from)?;
+            let committed = transaction.commit().await;
+            tell(inner, &receipt, committed.is_ok());
+            committed.map_err(StoreError::from)?;
             if act.target == Target::Platform {
                 // The act is done; should this fail, the next statement finds the new catalogue.
                 let _ = catalogue::in_force(inner, &inner.writes).await;
@@ -70,6 +79,25 @@ where
     }
 }
 
+/// On SQLite, after every mutation before it has been told.
+async fn turn(inner: &Inner) -> Result<Option<MutexGuard<'_, ()>>, StoreError> {
+    match inner.dialect {
+        Dialect::Postgres => Ok(None),
+        Dialect::Sqlite => match timeout(ONE_WRITER_TIMEOUT, inner.turn.lock()).await {
+            Ok(turn) => Ok(Some(turn)),
+            Err(_) => Err(StoreError::Unavailable("the pool of one writer was busy too long".to_owned())),
+        },
+    }
+}
+
+/// On SQLite: what was changed. A commit that failed may have been one all the same.
+fn tell<A>(inner: &Inner, receipt: &Receipt<A>, is_certain: bool) {
+    if let (Telling::Local(local), Effect::Applied) = (&inner.telling, receipt.effect) {
+        let parts = is_certain.then(|| receipt.touched.iter().cloned().collect());
+        local.tell(Changed { scope: receipt.scope.clone(), revision: receipt.revision, parts });
+    }
+}
+
 /// Every statement after the lock sees what was committed before it: READ COMMITTED, whatever the server's default.
 async fn begin(inner: &Inner) -> Result<DatabaseTransaction, StoreError> {
     let options = match inner.dialect {
@@ -81,7 +109,14 @@ async fn begin(inner: &Inner) -> Result<DatabaseTransaction, StoreError> {
             ..Default::default()
         },
     };
-    Ok(inner.writes.begin_with_options(options).await?)
+    match inner.writes.begin_with_options(options).await {
+        // Nothing was done yet: another connection may do it.
+        Err(error) if epoch::is_broken(&error) => {
+            inner.life.renew(&inner.life.known(), &inner.reads).await?;
+            Ok(inner.writes.begin_with_options(options).await?)
+        }
+        begun => Ok(begun?),
+    }
 }
 
 async fn steps<A, R, P>(
@@ -104,12 +139,9 @@ where
         match request.claim(inner.dialect, transaction, moment.now).await? {
             Claim::Fresh => {}
             Claim::Reused => return Err(CommitError::RequestReused),
-            Claim::Repeated { answer, revision } => {
+            Claim::Repeated { answer, made } => {
                 let answer = request::understand(&answer)?;
-                return Ok(Outcome {
-                    receipt: receipt(answer, revision, Effect::Replayed, &[]),
-                    keep: false,
-                });
+                return Ok(Outcome { receipt: receipt(answer, made, Effect::Replayed, &[]), keep: false });
             }
         }
     }
@@ -122,8 +154,9 @@ where
     let state = gather(inner, transaction, act, needs, moment, &head).await?;
     let planned = plan(&state).map_err(CommitError::Refused)?;
     let revision = write(inner, transaction, act, &state, head, &planned.changes, &planned.letters).await?;
+    let made = |revision| Made { scope: act.target.as_str().to_owned(), revision };
     if act.validate_only {
-        let receipt = receipt(planned.answer, state.revision, Effect::Validated, &[]);
+        let receipt = receipt(planned.answer, made(state.revision), Effect::Validated, &[]);
         return Ok(Outcome { receipt, keep: false });
     }
     if let Some(request) = &request {
@@ -131,14 +164,15 @@ where
         request.answer(inner.dialect, transaction, answer, revision, state.now).await?;
     }
     let effect = if planned.changes.is_empty() { Effect::Unchanged } else { Effect::Applied };
-    Ok(Outcome { receipt: receipt(planned.answer, revision, effect, &planned.changes), keep: true })
+    Ok(Outcome { receipt: receipt(planned.answer, made(revision), effect, &planned.changes), keep: true })
 }
 
 /// Without caches above, what is committed is enforced.
-fn receipt<A>(answer: A, revision: Revision, effect: Effect, changes: &[Change]) -> Receipt<A> {
+fn receipt<A>(answer: A, made: Made, effect: Effect, changes: &[Change]) -> Receipt<A> {
     let mut touched = BTreeSet::new();
     changes.iter().for_each(|change| change.touch(&mut touched));
-    Receipt { answer, revision, effect, touched, enforced: effect != Effect::Validated }
+    let Made { scope, revision } = made;
+    Receipt { answer, scope, revision, effect, touched, enforced: effect != Effect::Validated }
 }
 
 async fn gather(

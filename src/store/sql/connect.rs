@@ -7,20 +7,27 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use doorward_migrations::{Migration, Migrator, MigratorTrait};
+use sea_orm::sqlx::ConnectOptions as _;
+use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, TransactionTrait};
 use tokio::runtime::Handle;
+use tokio::sync::Mutex;
 
+use super::epoch::{Doubt, Life};
+use super::feed::{Local, Telling};
 use super::snapshots::Texts;
 use super::{Dialect, Inner, Sql, catalogue};
 use crate::clock::{self, Clock};
 use crate::store::StoreError;
 use crate::store::act::PLATFORM;
 
+/// What the server calls our connections.
+const APPLICATION: &str = "doorward";
 /// How long a call waits for a free connection, or for a new one.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a mutation on SQLite does: it may have to wait for all others.
-const ONE_WRITER_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const ONE_WRITER_TIMEOUT: Duration = Duration::from_secs(15);
 /// A connection that was idle for so long may have been cut off: it is tried before it is used.
 const IDLE_TRIED: Duration = Duration::from_secs(1);
 /// How long a statement on SQLite waits for the file.
@@ -33,6 +40,8 @@ const MIGRATION_LOCK: i64 = 0x646f_6f72_6d69_6772;
 pub struct Options {
     /// `postgres://…` or `sqlite:///path`.
     pub url: String,
+    /// Of Postgres: the same without a pooler in between, for what needs a session; none: the same.
+    pub direct_url: Option<String>,
     /// Where `now` comes from.
     pub clock: Clock,
     /// The most connections for checks and lists.
@@ -71,18 +80,27 @@ async fn open(options: Options) -> Result<Inner, StoreError> {
         Dialect::Postgres => None,
     };
     let writes_max = if dialect == Dialect::Sqlite { 1 } else { options.writes_max };
-    let writes = connect(&options.url, writes_max, Access::Write).await?;
-    let reads = connect(&options.url, options.reads_max, Access::Read).await?;
+    let doubt = Doubt::default();
+    let writes = connect(&options.url, writes_max, Access::Write, &doubt).await?;
+    let reads = connect(&options.url, options.reads_max, Access::Read, &doubt).await?;
     let now = options.clock.now().micros();
     let in_force = found(dialect, &writes, &options.catalogue, now).await?;
+    let telling = match dialect {
+        Dialect::Postgres => {
+            Telling::on_primary(&direct_options(options.direct_url.as_ref().unwrap_or(&options.url))?)
+        }
+        Dialect::Sqlite => Telling::Local(Local::default()),
+    };
     Ok(Inner {
+        life: Life::learn(dialect, &reads, doubt).await?,
+        telling,
+        turn: Mutex::new(()),
         reads,
         writes,
         dialect,
         questions: Texts::over(dialect),
         clock: options.clock,
         in_force: ArcSwap::new(in_force),
-        epoch: ArcSwap::default(),
         lock,
     })
 }
@@ -122,7 +140,7 @@ pub async fn migrate(url: &str) -> Result<MigrationState, StoreError> {
 }
 
 async fn migrate_alone(dialect: Dialect, url: &str) -> Result<MigrationState, StoreError> {
-    let database = connect(url, 1, Access::Write).await?;
+    let database = connect(url, 1, Access::Write, &Doubt::default()).await?;
     let transaction = database.begin().await?;
     if dialect == Dialect::Postgres {
         let lock = dialect.statement("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()]);
@@ -140,7 +158,7 @@ async fn migrate_alone(dialect: Dialect, url: &str) -> Result<MigrationState, St
 /// # Errors
 /// [`StoreError`] where the database cannot be reached.
 pub async fn migration_state(url: &str) -> Result<MigrationState, StoreError> {
-    let database = connect(url, 1, Access::Look).await?;
+    let database = connect(url, 1, Access::Look, &Doubt::default()).await?;
     let state = state_of(&database).await?;
     database.close().await?;
     Ok(state)
@@ -198,9 +216,14 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-async fn connect(url: &str, connections_max: u32, access: Access) -> Result<DatabaseConnection, StoreError> {
+async fn connect(
+    url: &str,
+    connections_max: u32,
+    access: Access,
+    doubt: &Doubt,
+) -> Result<DatabaseConnection, StoreError> {
     let mut options = match dialect(url)? {
-        Dialect::Postgres => postgres_options(url),
+        Dialect::Postgres => postgres_options(url, doubt.clone()),
         Dialect::Sqlite => sqlite_options(&sqlite_path(url), access),
     };
     options
@@ -214,12 +237,24 @@ async fn connect(url: &str, connections_max: u32, access: Access) -> Result<Data
     Ok(Database::connect(options).await?)
 }
 
-fn postgres_options(url: &str) -> ConnectOptions {
+fn postgres_options(url: &str, doubt: Doubt) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .map_sqlx_postgres_opts(|postgres| postgres.application_name("doorward"));
+        .map_sqlx_postgres_opts(|postgres| postgres.application_name(APPLICATION))
+        .map_sqlx_postgres_before_acquire(move |_, connection| {
+            let is_trusted = doubt.trusts(connection.age);
+            Box::pin(async move { Ok(is_trusted) })
+        });
     options
+}
+
+/// For a connection outside the pools.
+fn direct_options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    // The URL may hold a password, and so may what the parser says of it.
+    let options = url.parse::<PgConnectOptions>();
+    let options = options.map_err(|_| StoreError::Unavailable("the direct url cannot be read".to_owned()))?;
+    Ok(options.application_name(APPLICATION).disable_statement_logging())
 }
 
 fn sqlite_options(path: &Path, access: Access) -> ConnectOptions {
@@ -244,6 +279,7 @@ impl Sql {
     pub async fn close(&self) {
         let closed = self
             .run(|inner| async move {
+                inner.telling.close().await;
                 inner.reads.close_by_ref().await?;
                 inner.writes.close_by_ref().await?;
                 Ok::<_, StoreError>(())

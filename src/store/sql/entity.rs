@@ -203,6 +203,7 @@ table! {
         pub digest: Vec<u8>,
         pub answer: String,
         pub rev: i64,
+        pub scope: String,
         pub created_us: i64,
     }
 }

@@ -9,6 +9,8 @@ mod commit;
 mod connect;
 mod directory;
 mod entity;
+mod epoch;
+mod feed;
 mod rows;
 mod snapshots;
 mod state;
@@ -19,8 +21,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use sea_orm::{DatabaseBackend, DatabaseConnection, DbErr, Statement, Value};
 use tokio::runtime::Handle;
+use tokio::sync::Mutex;
 
-use super::{Epoch, InForce, StoreError};
+use self::epoch::Life;
+use self::feed::Telling;
+use super::{InForce, StoreError};
 use crate::clock::Clock;
 
 pub use connect::{MigrationState, Options, migrate, migration_state};
@@ -42,15 +47,12 @@ struct Inner {
     clock: Clock,
     /// The newest catalogue seen; each statement says which version is in force.
     in_force: ArcSwap<InForce>,
-    epoch: ArcSwap<Epoch>,
+    life: Life,
+    telling: Telling,
+    /// Of SQLite: one mutation at a time, until it has been told.
+    turn: Mutex<()>,
     /// Held for as long as a SQLite file is open.
     lock: Option<File>,
-}
-
-impl Inner {
-    fn epoch(&self) -> Epoch {
-        **self.epoch.load()
-    }
 }
 
 impl Drop for Inner {

@@ -2,18 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_engine::catalogue::Catalogue;
 use doorward_engine::id::{ResourceId, ResourceRef, Revision, TypeKey};
 use doorward_engine::member::SecretHash;
 use doorward_engine::snapshot::{KeyFacts, MemberFacts, ResourceFacts, TenantFacts};
 use doorward_engine::status::ResourceStatus;
+use sea_orm::sqlx::{self, AssertSqlSafe};
 use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryResult, Value};
+use tokio::time::timeout;
 
 use super::entity::{api_key, member, tenant};
 use super::rows::{self, At, read};
-use super::{Dialect, Inner, Sql, catalogue};
+use super::{Dialect, Inner, Sql, catalogue, epoch};
 use crate::store::{Ask, Epoch, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef, Tier};
+
+/// How long the statement may take, once it has a connection.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Snapshots for Sql {
     async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
@@ -21,14 +27,12 @@ impl Snapshots for Sql {
     }
 
     fn epoch(&self) -> Epoch {
-        self.inner.epoch()
+        self.inner.life.known().epoch
     }
 }
 
 async fn snapshot(inner: &Inner, ask: &Ask) -> Result<Snapshot, StoreError> {
-    let statement = inner.dialect.statement(inner.questions.of(ask), values(ask));
-    let row = inner.reads.query_one_raw(statement).await?;
-    let row = row.ok_or_else(|| StoreError::Corrupt("no row for a question".to_owned()))?;
+    let (row, epoch) = row(inner, ask).await?;
     let version = row.try_get("", "catalogue_version")?;
     let in_force = catalogue::at_version(inner, &inner.reads, version).await?;
     let catalogue = &in_force.catalogue;
@@ -38,12 +42,61 @@ async fn snapshot(inner: &Inner, ask: &Ask) -> Result<Snapshot, StoreError> {
         subject: subject_facts(&row, &ask.subject, catalogue)?,
         resources: resource_facts(&row, ask)?,
         revision: Revision(revision.unwrap_or_default().unsigned_abs()),
-        epoch: inner.epoch(),
+        epoch,
         now: inner.now(row.try_get("", "now_us")?),
         tier: Tier::Store,
         degraded: false,
         in_force,
     })
+}
+
+/// The answer, and the epoch that it is of. Where the connection turns out to be broken, or to lead to another life of
+/// the database than the known one, it is asked again, once, over one that was opened since: it only reads.
+async fn row(inner: &Inner, ask: &Ask) -> Result<(QueryResult, Epoch), StoreError> {
+    let mut known = inner.life.known();
+    let mut row = answered(inner, ask, &known.session).await?;
+    if row.is_none() {
+        known = inner.life.renew(&known, &inner.reads).await?;
+        row = answered(inner, ask, &known.session).await?;
+    }
+    let row = row.ok_or_else(|| StoreError::Unavailable("its connections break off".to_owned()))?;
+    Ok((row, known.epoch))
+}
+
+/// The answer; none: the connection is not one to use again.
+async fn answered(inner: &Inner, ask: &Ask, session: &str) -> Result<Option<QueryResult>, StoreError> {
+    let row = match inner.dialect {
+        Dialect::Postgres => from_server(inner, ask).await?,
+        Dialect::Sqlite => from_file(inner, ask).await?,
+    };
+    let Some(row) = row else { return Ok(None) };
+    let answered: Option<String> = row.try_get("", "session")?;
+    Ok((answered.as_deref() == Some(session)).then_some(row))
+}
+
+/// A connection that does not answer is closed: the pool would wait for the answer before it lends it again.
+async fn from_server(inner: &Inner, ask: &Ask) -> Result<Option<QueryResult>, StoreError> {
+    let mut connection = inner.reads.get_postgres_connection_pool().acquire().await?;
+    let question = sqlx::query(AssertSqlSafe(Arc::clone(inner.questions.of(ask))));
+    let question = texts(ask).into_iter().fold(question, |question, text| question.bind(text));
+    match timeout(ANSWER_TIMEOUT, question.fetch_one(&mut *connection)).await {
+        Ok(Ok(row)) => Ok(Some(row.into())),
+        Ok(Err(error)) if epoch::is_broken_connection(&error) => {
+            tracing::debug!(%error, "a connection broke off");
+            Ok(None)
+        }
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => {
+            connection.close_on_drop();
+            Err(StoreError::Unavailable(format!("no answer within {} ms", ANSWER_TIMEOUT.as_millis())))
+        }
+    }
+}
+
+async fn from_file(inner: &Inner, ask: &Ask) -> Result<Option<QueryResult>, StoreError> {
+    let question = &**inner.questions.of(ask);
+    let statement = inner.dialect.statement(question, texts(ask).into_iter().map(Value::from));
+    Ok(inner.reads.query_one_raw(statement).await?)
 }
 
 /// The texts of the statement, one for each kind of question: made once, as a check has better things to do.
@@ -56,17 +109,17 @@ pub(super) struct Texts {
 
 /// By how many resources are asked for.
 struct ByCount {
-    none: String,
-    one: String,
-    many: String,
+    none: Arc<str>,
+    one: Arc<str>,
+    many: Arc<str>,
 }
 
 impl Texts {
     pub(super) fn over(dialect: Dialect) -> Self {
         let by_count = |subject: &(String, &str)| ByCount {
-            none: sql(dialect, subject, "'[]'"),
-            one: sql(dialect, subject, &one_resource(dialect)),
-            many: sql(dialect, subject, &many_resources(dialect)),
+            none: sql(dialect, subject, "'[]'").into(),
+            one: sql(dialect, subject, &one_resource(dialect)).into(),
+            many: sql(dialect, subject, &many_resources(dialect)).into(),
         };
         Self {
             user: by_count(&member_subject(dialect, BY_USER)),
@@ -76,7 +129,7 @@ impl Texts {
         }
     }
 
-    fn of(&self, ask: &Ask) -> &str {
+    fn of(&self, ask: &Ask) -> &Arc<str> {
         let by_count = match &ask.subject {
             SubjectRef::User(_) => &self.user,
             SubjectRef::Member(_) => &self.member,
@@ -94,7 +147,7 @@ impl Texts {
 /// One row in any case: what does not exist is NULL.
 fn sql(dialect: Dialect, (subject_columns, subject_joins): &(String, &str), resources: &str) -> String {
     format!(
-        "SELECT {now} AS now_us, \
+        "SELECT {now} AS now_us, {session} AS session, \
          (SELECT max(version) FROM catalogue) AS catalogue_version, \
          v.rev AS tenant_revision, {tenant}, {subject_columns}, {resources} AS resources \
          FROM (SELECT 1 AS one) AS base \
@@ -102,24 +155,26 @@ fn sql(dialect: Dialect, (subject_columns, subject_joins): &(String, &str), reso
          LEFT JOIN tenant t ON t.tenant_id = $1 \
          {subject_joins}",
         now = dialect.now_micros(),
+        session = epoch::session_column(dialect),
         tenant = prefixed::<tenant::Entity>("t"),
     )
 }
 
-fn values(ask: &Ask) -> Vec<Value> {
+/// The statement's parameters, each of them a text.
+fn texts(ask: &Ask) -> Vec<String> {
     let subject = match &ask.subject {
         SubjectRef::User(user) => user.as_str(),
         SubjectRef::Member(member) => member.as_str(),
         SubjectRef::Key(key) => key.as_str(),
         SubjectRef::Nobody => "",
     };
-    let mut values: Vec<Value> = vec![ask.tenant.as_str().into(), subject.into()];
+    let mut texts = vec![ask.tenant.as_str().to_owned(), subject.to_owned()];
     match ask.resources.as_slice() {
         [] => {}
-        [one] => values.extend([one.kind.as_str().into(), one.id.as_str().into()]),
-        many => values.push(read::list(many.iter().map(|r| [r.kind.as_str(), r.id.as_str()]))),
+        [one] => texts.extend([one.kind.as_str().to_owned(), one.id.as_str().to_owned()]),
+        many => texts.push(read::list_text(many.iter().map(|r| [r.kind.as_str(), r.id.as_str()]))),
     }
-    values
+    texts
 }
 
 const BY_USER: &str = "LEFT JOIN tenant_user u ON u.tenant_id = $1 AND u.user_id = $2 \

@@ -10,9 +10,12 @@ mod catalogue;
 mod changes;
 mod deletion;
 mod exact;
+mod feed;
 mod isolation;
+mod lives;
 mod log;
 mod pages;
+mod plans;
 mod records;
 mod request;
 mod statements;
@@ -101,20 +104,24 @@ fn run_on<F: Future<Output = ()>>(clock: Clock, database: Database, promise: imp
     });
 }
 
+fn options(url: &str, clock: &Clock) -> Options {
+    Options {
+        url: url.to_owned(),
+        direct_url: None,
+        clock: clock.clone(),
+        reads_max: 4,
+        writes_max: 20,
+        catalogue: SHIPPED.to_owned(),
+    }
+}
+
 /// What a plan says no with.
 type No = &'static str;
 
 impl Store {
     async fn open(database: Database, url: String, directory: TempDir, clock: Clock) -> Self {
         migrate(&url).await.unwrap();
-        let options = Options {
-            url: url.clone(),
-            clock: clock.clone(),
-            reads_max: 4,
-            writes_max: 20,
-            catalogue: SHIPPED.to_owned(),
-        };
-        let sql = Sql::open(options, Handle::current()).await.unwrap();
+        let sql = Sql::open(options(&url, &clock), Handle::current()).await.unwrap();
         Self { sql, clock, url, database, _directory: Arc::new(directory) }
     }
 
@@ -124,13 +131,14 @@ impl Store {
         A: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
         P: Fn(&State) -> Result<Planned<A>, No> + Clone + Send + 'static,
     {
+        let mut said = String::new();
         for _ in 0..10 {
             match self.sql.commit(act.clone(), needs.clone(), plan.clone()).await {
-                Err(CommitError::Store(StoreError::Unavailable(why))) if why.contains("pool") => {}
+                Err(CommitError::Store(StoreError::Unavailable(why))) if why.contains("pool") => said = why,
                 other => return other,
             }
         }
-        panic!("the database was not there ten times")
+        panic!("the database was not there ten times: {said}")
     }
 
     /// Writes changes as they are.

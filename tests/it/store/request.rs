@@ -160,3 +160,19 @@ on_both!(a_tenant_that_never_was_keeps_no_requests, |store| {
     assert!(Tables::of(&store).await.rows("request", "true").await.is_empty());
     assert!(store.sql.tenant(tenant_id("nowhere")).await.unwrap().is_none());
 });
+
+on_both!(a_repeated_creation_says_whose_revision_the_first_had_made, |store| {
+    let create = |id: &str| {
+        let change = Change::Tenant { before: None, after: tenant(id) };
+        store.try_write(keyed(new(id), "r1", 1), vec![change])
+    };
+    let first = create("acme").await.unwrap();
+    assert_eq!((first.scope.as_str(), first.revision), ("acme", Revision(1)));
+    // The service makes up an id each time it is called.
+    let again = create("beta").await.unwrap();
+    assert!(again.replayed());
+    assert_eq!((again.scope.as_str(), again.revision), ("acme", Revision(1)));
+    // An answer that was kept before scopes were.
+    Tables::of(&store).await.execute("UPDATE request SET scope = ''").await;
+    assert_eq!(create("gamma").await.unwrap().scope, "gamma");
+});

@@ -1,6 +1,8 @@
 //! The tables as text, read past the store: what a row holds, byte for byte.
 
-use sea_orm::{ConnectionTrait, Database as Db, DatabaseConnection, DbBackend, QueryResult, Statement};
+use sea_orm::{
+    ConnectionTrait, Database as Db, DatabaseConnection, DbBackend, QueryResult, Statement, TransactionTrait,
+};
 
 use super::{Database, Store};
 
@@ -83,6 +85,13 @@ impl Tables {
 
     pub(super) async fn query(&self, sql: &str) -> Vec<QueryResult> {
         self.connection.query_all_raw(Statement::from_string(self.backend, sql)).await.unwrap()
+    }
+
+    /// The rows of a statement, asked after others on the same connection.
+    pub(super) async fn on_one_connection(&self, before: &str, sql: &str) -> Vec<QueryResult> {
+        let transaction = self.connection.begin().await.unwrap();
+        transaction.execute_unprepared(before).await.unwrap();
+        transaction.query_all_raw(Statement::from_string(self.backend, sql)).await.unwrap()
     }
 
     pub(super) async fn execute(&self, sql: &str) {

@@ -20,6 +20,8 @@ const REMOVED_MAX: i64 = 100;
 
 /// An act's request.
 pub(super) struct Request<'a> {
+    /// What the act changes.
+    target: &'a Target,
     /// Of a tenant to be created, the platform: its id may be another one each time.
     tenant: &'a str,
     /// With the actor: what one acting member was answered is not another's to hear.
@@ -35,7 +37,13 @@ pub(super) enum Claim {
     /// It was made with another body.
     Reused,
     /// It was answered.
-    Repeated { answer: String, revision: Revision },
+    Repeated { answer: String, made: Made },
+}
+
+/// What an act has made: a revision, and whose it is.
+pub(super) struct Made {
+    pub(super) scope: String,
+    pub(super) revision: Revision,
 }
 
 /// Claims a request, or takes over one that is to be forgotten.
@@ -43,7 +51,7 @@ const CLAIM: &str = "\
     INSERT INTO request (tenant_id, caller, request_id, digest, answer, rev, created_us) \
     VALUES ($1, $2, $3, $4, '', 0, $5) \
     ON CONFLICT (tenant_id, caller, request_id) DO UPDATE \
-    SET digest = excluded.digest, answer = '', rev = 0, created_us = excluded.created_us \
+    SET digest = excluded.digest, answer = '', rev = 0, scope = '', created_us = excluded.created_us \
     WHERE request.created_us <= $6";
 
 impl<'a> Request<'a> {
@@ -53,7 +61,7 @@ impl<'a> Request<'a> {
             Target::NewTenant(_) => PLATFORM,
             target @ (Target::Tenant(_) | Target::Platform) => target.as_str(),
         };
-        Some(Self { tenant, caller: caller(act), id: &key.id, digest: key.digest })
+        Some(Self { target: &act.target, tenant, caller: caller(act), id: &key.id, digest: key.digest })
     }
 
     pub(super) async fn claim(
@@ -82,7 +90,9 @@ impl<'a> Request<'a> {
             return Ok(Claim::Reused);
         }
         let at = At { table: "request", key: self.id };
-        Ok(Claim::Repeated { revision: at.revision(row.rev)?, answer: row.answer })
+        // One that was kept before scopes were: only of a creation can it be another than asked for now.
+        let scope = if row.scope.is_empty() { self.target.as_str().to_owned() } else { row.scope };
+        Ok(Claim::Repeated { made: Made { scope, revision: at.revision(row.rev)? }, answer: row.answer })
     }
 
     /// Keeps the answer, and forgets some that are old.
@@ -94,13 +104,15 @@ impl<'a> Request<'a> {
         revision: Revision,
         now: Instant,
     ) -> Result<(), StoreError> {
-        let sql = "UPDATE request SET answer = $4, rev = $5 WHERE tenant_id = $1 AND caller = $2 AND request_id = $3";
+        let sql = "UPDATE request SET answer = $4, rev = $5, scope = $6 \
+                   WHERE tenant_id = $1 AND caller = $2 AND request_id = $3";
         let values = [
             self.tenant.into(),
             self.caller.as_str().into(),
             self.id.into(),
             answer.into(),
             i64::try_from(revision.0).unwrap_or(i64::MAX).into(),
+            self.target.as_str().into(),
         ];
         transaction.execute_raw(dialect.statement(sql, values)).await?;
         // Two creations of tenants may do this at once: neither waits for the other.

@@ -93,8 +93,15 @@ pub(in super::super) fn listed(dialect: Dialect, parameter: &str) -> String {
 
 /// Keys of up to three columns as one parameter: the statement's text does not grow with their number.
 pub(in super::super) fn list<'a, const N: usize>(keys: impl IntoIterator<Item = [&'a str; N]>) -> Value {
+    list_text(keys).into()
+}
+
+/// The same as a text.
+pub(in super::super) fn list_text<'a, const N: usize>(
+    keys: impl IntoIterator<Item = [&'a str; N]>,
+) -> String {
     let keys = keys.into_iter().map(|key| key.map(serde_json::Value::from).to_vec().into());
-    serde_json::Value::Array(keys.collect()).to_string().into()
+    serde_json::Value::Array(keys.collect()).to_string()
 }
 
 /// Columns for [`member_of`]: a member `m` with the section values.

@@ -1,0 +1,118 @@
+//! The caches of a replica: composed, started, and drained before anything else ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use crate::cache::{Enforced, Far, Flight, Follower, Leased, Manner, Memory, Options, Timing, far};
+use crate::clock::{Clock, Steady};
+use crate::keys::Keys;
+use crate::service::Backend;
+use crate::settings::{Coherence, Settings};
+use crate::store::sql::Sql;
+use crate::telemetry::Metrics;
+
+const MEGABYTE: u64 = 1024 * 1024;
+/// What a single process says of its lease, which does not end.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// The layers under the service.
+pub(super) struct Layers;
+
+impl Backend for Layers {
+    type Snapshots = Leased<Flight<Sql>>;
+    type Directory = Sql;
+    type Commits = Enforced<Sql, Sql>;
+}
+
+/// What keeps the caches coherent while the service runs.
+pub(super) struct Caches {
+    following: JoinHandle<()>,
+    stop_following: CancellationToken,
+    stop_watching: CancellationToken,
+}
+
+/// What the caches are made of.
+pub(super) struct Parts<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) clock: Clock,
+    pub(super) keys: &'a Keys,
+    pub(super) metrics: &'a Arc<Metrics>,
+    pub(super) runtime: Handle,
+}
+
+impl Caches {
+    /// Starts to follow the feed; the layers answer from the database until it is known.
+    pub(super) fn start(
+        store: &Sql,
+        parts: Parts<'_>,
+    ) -> Result<(Self, Leased<Flight<Sql>>, Enforced<Sql, Sql>), StartError> {
+        let Parts { settings, clock, keys, metrics, runtime } = parts;
+        let cache = &settings.cache;
+        let (lease, stale) = (Duration::from_millis(cache.lease_ms), Duration::from_millis(cache.stale_ms));
+        let alone = !settings.database.is_postgres();
+        let memory = Memory::new(Options {
+            near_bytes: cache.near_mb.saturating_mul(MEGABYTE),
+            lease: (!alone).then_some(lease),
+            stale,
+            steady: Steady::real(),
+            clock,
+        });
+        let far = open_far(settings, keys, metrics, &runtime)?;
+        let lease = if alone { FOR_EVER } else { lease };
+        let timing = Timing { poll: Duration::from_millis(cache.poll_ms), lease, stale };
+        let follower =
+            Follower::new(store.clone(), Arc::clone(&memory), far.clone(), timing, Arc::clone(metrics));
+        let (stop_following, stop_watching) = (CancellationToken::new(), CancellationToken::new());
+        let following = runtime.spawn(follower.run(stop_following.clone()));
+        // One process always has the acknowledgement of the one replica that there is.
+        let registry = alone || cache.coherence == Coherence::Registry;
+        let suspend = registry.then(|| Duration::from_millis(cache.suspend_ms));
+        let enforced = Enforced::over(
+            store.clone(),
+            store.clone(),
+            (Arc::clone(&memory), far.clone()),
+            Manner { lease, stale, suspend },
+            Arc::clone(metrics),
+            (runtime.clone(), stop_watching.clone()),
+        );
+        let leased = Leased::over(Flight::over(store.clone(), runtime), memory, far);
+        Ok((Self { following, stop_following, stop_watching }, leased, enforced))
+    }
+
+    /// Uses no cache any more, and lets the other replicas know: no mutation waits for this one from now on.
+    pub(super) async fn drain(&mut self) {
+        self.stop_following.cancel();
+        if let Err(error) = (&mut self.following).await {
+            tracing::error!(%error, "the feed was not followed to its end");
+        }
+    }
+
+    /// Nothing waits for acknowledgements any more.
+    pub(super) fn end(self) {
+        self.stop_watching.cancel();
+    }
+}
+
+fn open_far(
+    settings: &Settings,
+    keys: &Keys,
+    metrics: &Arc<Metrics>,
+    runtime: &Handle,
+) -> Result<Option<Far>, StartError> {
+    let redis = &settings.redis;
+    if redis.url.expose_secret().is_empty() {
+        return Ok(None);
+    }
+    let options = far::Options {
+        url: redis.url.clone(),
+        ca_file: redis.ca_file.clone(),
+        ttl: Duration::from_secs(redis.ttl_s),
+    };
+    Ok(Some(Far::open(options, keys.clone(), Arc::clone(metrics), runtime.clone())?))
+}

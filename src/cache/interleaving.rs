@@ -1,0 +1,367 @@
+//! Orders in which feed, check, load and mutation can take their steps, in small scopes: the layers as they are, over a
+//! database that is a list of what was true. The smallest scope is exhausted, of the others orders are drawn.
+//!
+//! Two promises: an answer describes the revision that it names, all of it, and that revision is not older than what had
+//! been acknowledged when the check began. With a slip, an order that breaks the second one must be found.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use doorward_engine::catalogue::{SectionSet, SwitchSet};
+use doorward_engine::change::Part;
+use doorward_engine::id::{MemberId, Revision, TenantId};
+use doorward_engine::instant::Instant;
+use doorward_engine::role::Role;
+use doorward_engine::snapshot::{MemberFacts, TenantFacts};
+use doorward_engine::status::{MemberStatus, TenantStatus};
+use doorward_engine::subscription::{Subscription, SubscriptionState};
+use shuttle::future::{block_on, yield_now};
+use shuttle::scheduler::{DfsScheduler, RandomScheduler};
+use shuttle::{Config, Runner};
+
+use super::follower::{Follower, Place, Timing};
+use super::slip::{Slip, chosen::EXPLORED};
+use super::watch::{Known, ended_after, judge};
+use super::{Leased, Memory, Options};
+use crate::catalogue;
+use crate::clock::{Clock, Steady};
+use crate::store::feed::{Changed, Feed, Lagging, Poll, Position, Registration, ReplicaId, Standing};
+use crate::store::{
+    Ask, Epoch, Freshness, InForce, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef, Tier,
+};
+use crate::telemetry::Metrics;
+
+const LEASE: Duration = Duration::from_secs(1);
+const EPOCH: Epoch = Epoch([7; 16]);
+/// How many orders are drawn of a scope that has too many, and from which seed.
+const DRAWN: usize = 10_000;
+const SEED: u64 = 1;
+
+static CATALOGUE: LazyLock<Arc<InForce>> = LazyLock::new(|| {
+    let document = catalogue::SHIPPED.to_owned();
+    let catalogue = catalogue::parse(&document).unwrap();
+    Arc::new(InForce { version: 1, digest: catalogue::digest(&document), document, catalogue })
+});
+static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| Arc::new(Metrics::new()));
+
+/// What is true at a revision: both parts change at once, so that an answer of two revisions shows.
+fn truth(revision: Revision) -> (TenantStatus, MemberStatus) {
+    if revision.0.is_multiple_of(2) {
+        (TenantStatus::Active, MemberStatus::Active)
+    } else {
+        (TenantStatus::Suspended, MemberStatus::Disabled)
+    }
+}
+
+/// The database.
+#[derive(Clone, Default)]
+struct World(Arc<Mutex<Rows>>);
+
+#[derive(Default)]
+struct Rows {
+    revision: Revision,
+    acknowledged: Revision,
+    replicas: BTreeMap<ReplicaId, Revision>,
+}
+
+impl World {
+    fn read<T>(&self, read: impl FnOnce(&mut Rows) -> T) -> T {
+        read(&mut self.0.lock().unwrap())
+    }
+
+    /// A statement's answer takes its time.
+    async fn statement<T>(&self, run: impl FnOnce(&mut Rows) -> T) -> T {
+        let result = self.read(run);
+        yield_now().await;
+        result
+    }
+}
+
+impl Snapshots for World {
+    async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
+        yield_now().await;
+        let revision = self.statement(|rows| rows.revision).await;
+        let (tenant, member) = truth(revision);
+        let tenant = TenantFacts {
+            status: tenant,
+            subscription: Subscription {
+                state: SubscriptionState::Active,
+                complimentary: false,
+                trial_end: None,
+                period_end: None,
+                grace_end: None,
+                access_until: None,
+            },
+            plan_sections: SectionSet::EMPTY,
+            switches: SwitchSet::EMPTY,
+            defaults: Default::default(),
+            firewall: Default::default(),
+        };
+        let member = MemberFacts {
+            id: member_id(),
+            role: Role::User,
+            status: member,
+            toggles: Default::default(),
+            email_domain: None,
+            grants: Default::default(),
+        };
+        let member = (ask.subject != SubjectRef::Nobody).then(|| Arc::new(member));
+        Ok(Snapshot {
+            in_force: Arc::clone(&CATALOGUE),
+            tenant: Some(Arc::new(tenant)),
+            subject: SubjectFacts::Member(member),
+            resources: BTreeMap::new(),
+            revision,
+            epoch: EPOCH,
+            now: Instant::from_micros(0),
+            tier: Tier::Store,
+            degraded: false,
+        })
+    }
+
+    fn epoch(&self) -> Epoch {
+        EPOCH
+    }
+}
+
+impl Feed for World {
+    async fn register(&self, replica: Registration) -> Result<(), StoreError> {
+        self.statement(|rows| rows.replicas.insert(replica.id, Revision(0))).await;
+        Ok(())
+    }
+
+    async fn poll(&self, replica: &ReplicaId, since: Option<&Position>) -> Result<Poll, StoreError> {
+        yield_now().await;
+        let (revision, stands) =
+            self.statement(|rows| (rows.revision, rows.replicas.contains_key(replica))).await;
+        let since = since.map_or(revision.0, |since| since.0.parse().unwrap());
+        let changed = |revision| Changed {
+            scope: "acme".to_owned(),
+            revision: Revision(revision),
+            parts: Some(vec![Part::Tenant, Part::Member(member_id())]),
+        };
+        let changes = Some((since + 1..=revision.0).map(changed).collect());
+        let (position, now) = (Position(revision.to_string()), Instant::from_micros(0));
+        Ok(Poll { epoch: EPOCH, position, stands, changes, now })
+    }
+
+    async fn acknowledge(&self, replica: &ReplicaId, position: &Position) -> Result<(), StoreError> {
+        yield_now().await;
+        let revision = Revision(position.0.parse().unwrap());
+        self.read(|rows| rows.replicas.get_mut(replica).map(|applied| *applied = revision));
+        Ok(())
+    }
+
+    async fn leave(&self, _: &ReplicaId) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn hinted(&self) {}
+}
+
+fn member_id() -> MemberId {
+    MemberId::parse("m").unwrap()
+}
+
+fn ask() -> Ask {
+    Ask {
+        tenant: TenantId::parse("acme").unwrap(),
+        subject: SubjectRef::Member(member_id()),
+        resources: Vec::new(),
+        freshness: Freshness::MinimizeLatency,
+    }
+}
+
+/// A replica: its layers, and its end of the feed.
+#[derive(Clone)]
+struct Replica {
+    world: World,
+    steady: Steady,
+    leased: Leased<World>,
+    follower: Arc<Follower<World>>,
+    place: Arc<Mutex<Option<Place>>>,
+}
+
+impl Replica {
+    /// One that has registered, has looked at the feed once, and, if it is warm, has the facts.
+    fn start(is_warm: bool) -> Self {
+        let (world, steady) = (World::default(), Steady::manual());
+        let options = Options {
+            near_bytes: 1 << 20,
+            lease: Some(LEASE),
+            stale: Duration::ZERO,
+            steady: steady.clone(),
+            clock: Clock::manual(Instant::from_micros(0)),
+        };
+        let memory = Memory::new(options);
+        let timing = Timing { poll: LEASE, lease: LEASE, stale: Duration::ZERO };
+        let metrics = Arc::clone(&METRICS);
+        let follower = Follower::new(world.clone(), Arc::clone(&memory), None, timing, metrics);
+        let id = ReplicaId("r".to_owned());
+        world.read(|rows| rows.replicas.insert(id.clone(), Revision(0)));
+        let replica = Self {
+            leased: Leased::over(world.clone(), memory, None),
+            place: Arc::new(Mutex::new(Some(Place::of(id)))),
+            follower: Arc::new(follower),
+            world,
+            steady,
+        };
+        replica.look();
+        if is_warm {
+            block_on(replica.leased.snapshot(ask())).unwrap();
+            assert_eq!(block_on(replica.leased.snapshot(ask())).unwrap().tier, Tier::Near);
+        }
+        replica
+    }
+
+    fn look(&self) {
+        let mut place = self.place.lock().unwrap().take().unwrap();
+        let lost = block_on(self.follower.look(&mut place)).unwrap();
+        assert!(lost.is_none(), "{lost:?}");
+        *self.place.lock().unwrap() = Some(place);
+    }
+
+    /// Asks, and holds the answer against both promises.
+    fn check(&self) {
+        let known = self.world.read(|rows| rows.acknowledged);
+        let Ok(answer) = block_on(self.leased.snapshot(ask())) else { return };
+        let SubjectFacts::Member(Some(member)) = &answer.subject else { panic!("{answer:?}") };
+        let told = (answer.tenant.as_ref().unwrap().status, member.status);
+        assert_eq!(told, truth(answer.revision), "an answer of two revisions: {}", answer.tier.name());
+        assert!(answer.revision >= known, "stale: {} after {known}", answer.revision);
+    }
+
+    /// Commits, and acknowledges if within two looks at the registry it is known everywhere.
+    fn mutate(&self) {
+        let revision = block_on(self.world.statement(|rows| {
+            rows.revision.0 += 1;
+            rows.revision
+        }));
+        let since = self.steady.now();
+        for _ in 0..2 {
+            let lagging = block_on(self.world.statement(|rows| lagging(rows, revision)));
+            let known = judge(&lagging, self.steady.now().since(since));
+            if known == Some(Known::Everywhere) || EXPLORED.get() == Some(Some(Slip::NoWait)) {
+                self.world.read(|rows| rows.acknowledged = rows.acknowledged.max(revision));
+                return;
+            }
+        }
+    }
+
+    /// As long as any writer waits passes at once.
+    fn sleep(&self) {
+        self.steady.advance(ended_after(LEASE));
+    }
+}
+
+fn lagging(rows: &Rows, revision: Revision) -> Vec<Lagging> {
+    let behind = rows.replicas.iter().filter(|(_, applied)| **applied < revision);
+    let lagging = |(id, _): (&ReplicaId, &Revision)| Lagging {
+        id: id.clone(),
+        lease: LEASE,
+        stale: Duration::ZERO,
+        standing: Standing::Member,
+    };
+    behind.map(lagging).collect()
+}
+
+/// A scope: what runs at once.
+type Scope = fn(&Replica) -> Vec<Box<dyn FnOnce() + Send>>;
+
+fn step(replica: &Replica, run: fn(&Replica)) -> Box<dyn FnOnce() + Send> {
+    let replica = replica.clone();
+    Box::new(move || run(&replica))
+}
+
+/// A change reaches a warm replica by the feed while it is asked.
+fn told(replica: &Replica) -> Vec<Box<dyn FnOnce() + Send>> {
+    vec![step(replica, Replica::mutate), step(replica, Replica::look), step(replica, Replica::check)]
+}
+
+/// The lease runs out, before or after the feed is looked at.
+fn late(replica: &Replica) -> Vec<Box<dyn FnOnce() + Send>> {
+    let mut steps = told(replica);
+    steps.push(step(replica, Replica::sleep));
+    steps
+}
+
+/// Two load at once while something changes, and one asks again.
+fn loading(replica: &Replica) -> Vec<Box<dyn FnOnce() + Send>> {
+    let twice: fn(&Replica) = |replica| {
+        replica.check();
+        replica.check();
+    };
+    vec![step(replica, Replica::mutate), step(replica, Replica::look), step(replica, twice)]
+}
+
+/// Nobody looks at the feed, and the lease runs out.
+fn silent(replica: &Replica) -> Vec<Box<dyn FnOnce() + Send>> {
+    vec![step(replica, Replica::mutate), step(replica, Replica::sleep), step(replica, Replica::check)]
+}
+
+/// Which orders are taken.
+#[derive(Clone, Copy)]
+enum Orders {
+    /// Every one.
+    All,
+    /// So many, drawn.
+    Drawn(usize),
+}
+
+/// Runs a scope in many orders: how many, or the text of a broken promise.
+fn explore(slip: Option<Slip>, is_warm: bool, scope: Scope, orders: Orders) -> Result<usize, String> {
+    let run = move || {
+        let replica = Replica::start(is_warm);
+        let threads: Vec<_> = scope(&replica).into_iter().map(shuttle::thread::spawn).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    };
+    EXPLORED.set(Some(slip));
+    let explored = catch_unwind(AssertUnwindSafe(|| match orders {
+        Orders::All => Runner::new(DfsScheduler::new(None, false), Config::default()).run(run),
+        Orders::Drawn(count) => {
+            Runner::new(RandomScheduler::new_from_seed(SEED, count), Config::default()).run(run)
+        }
+    }));
+    EXPLORED.set(None);
+    explored.map_err(|panic| match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(_) => "a panic without a text".to_owned(),
+    })
+}
+
+#[test]
+fn a_lease_that_ends_in_silence_ends_what_was_known() {
+    let orders = explore(None, true, silent, Orders::All).unwrap();
+    assert!(orders > 100, "{orders}");
+}
+
+#[test]
+fn a_change_that_the_feed_tells_is_never_missed() {
+    explore(None, true, told, Orders::Drawn(DRAWN)).unwrap();
+}
+
+#[test]
+fn a_lease_that_runs_out_while_the_feed_is_looked_at_ends_what_was_known() {
+    explore(None, true, late, Orders::Drawn(DRAWN)).unwrap();
+}
+
+#[test]
+fn a_load_that_was_overtaken_fills_nothing() {
+    explore(None, false, loading, Orders::Drawn(DRAWN)).unwrap();
+}
+
+#[test]
+fn each_slip_is_found() {
+    let scopes: [(Slip, Scope, Orders); 4] = [
+        (Slip::NoWait, told, Orders::Drawn(DRAWN)),
+        (Slip::NoGate, silent, Orders::All),
+        (Slip::NewerFresh, late, Orders::Drawn(DRAWN)),
+        (Slip::FreshFromReply, late, Orders::Drawn(DRAWN)),
+    ];
+    for (slip, scope, orders) in scopes {
+        let found = explore(Some(slip), true, scope, orders);
+        assert!(found.as_ref().is_err_and(|text| text.contains("stale")), "{slip:?}: {found:?}");
+    }
+}

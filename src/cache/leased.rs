@@ -1,0 +1,210 @@
+//! Leased facts: answers from memory or Redis where the lease allows it, and from below where it does not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use doorward_engine::change::Part;
+use doorward_engine::id::ResourceRef;
+
+use super::far::{Far, Scope};
+use super::lease::{Fresh, Gate};
+use super::memory::Memory;
+use super::slip::{pause, stall};
+use super::view::{Found, Looked, View};
+use crate::clock::{Moment, Steady};
+use crate::store::{Ask, Epoch, Freshness, Snapshot, Snapshots, StoreError, SubjectRef, Tier};
+
+/// How long loads are not tried after one has failed, where a degraded answer is at hand.
+const AWAY: Duration = Duration::from_secs(1);
+/// How many parts are asked of Redis at once; a question that lacks more asks the database.
+const FAR_PARTS_MAX: usize = 128;
+
+/// The layer that answers from facts.
+#[derive(Clone, Debug)]
+pub struct Leased<S> {
+    below: S,
+    memory: Arc<Memory>,
+    far: Option<Far>,
+    away: Arc<Away>,
+}
+
+/// What the caches came to.
+enum Cached {
+    Answer(Snapshot),
+    /// Only if the database cannot be reached.
+    Degraded(Snapshot),
+    Nothing,
+}
+
+impl<S: Snapshots> Leased<S> {
+    /// A layer over another, with what the replica remembers and, where there is one, Redis.
+    pub fn over(below: S, memory: Arc<Memory>, far: Option<Far>) -> Self {
+        Self { below, memory, far, away: Arc::default() }
+    }
+
+    async fn cached(&self, ask: &Ask) -> Cached {
+        if let Some(cached) = self.lookup(ask).await {
+            return cached;
+        }
+        Cached::Nothing
+    }
+
+    /// None: facts are missing.
+    async fn lookup(&self, ask: &Ask) -> Option<Cached> {
+        let mut shared_loaded = false;
+        loop {
+            // First the lease, then the view, then the facts: what was told before the lease is in the view.
+            let fresh = self.memory.lease.read()?;
+            pause().await;
+            let view = self.memory.views.get(&ask.tenant)?;
+            let (looked, tier) = self.look(&fresh, &view, ask).await;
+            match looked {
+                Looked::Found(found) => return Some(self.pass(&fresh, found, tier, ask.freshness).await),
+                Looked::Missing(parts) if !shared_loaded && is_shared(&parts, ask) => {
+                    // Many members miss it at once when it changes: one load for all of them.
+                    self.load(shared(ask, &parts)).await.ok()?;
+                    shared_loaded = true;
+                }
+                Looked::Missing(_) | Looked::Empty => return None,
+            }
+        }
+    }
+
+    /// Looks in memory, and for what is not there in Redis.
+    async fn look(&self, fresh: &Fresh, view: &View, ask: &Ask) -> (Looked, Tier) {
+        let near = &self.memory.near;
+        let mut looked = view.look(near, ask);
+        let Some(far) = &self.far else { return (looked, Tier::Near) };
+        let mut tier = Tier::Near;
+        // Twice at the most: the member that a user is becomes known by the first time.
+        for _ in 0..2 {
+            let Looked::Missing(parts) = &looked else { break };
+            let Some(catalogue) = view.catalogue().filter(|_| parts.len() <= FAR_PARTS_MAX) else { break };
+            let scope = Scope { epoch: fresh.epoch, tenant: ask.tenant.clone(), catalogue };
+            let facts = far.get(&scope, parts).await;
+            let found: Vec<_> =
+                parts.iter().zip(facts).filter_map(|(part, fact)| Some((part, fact?))).collect();
+            if found.is_empty() {
+                break;
+            }
+            for (part, fact) in found {
+                view.fill_far(near, part, fact);
+            }
+            tier = Tier::Far;
+            looked = view.look(near, ask);
+        }
+        (looked, tier)
+    }
+
+    /// The gate: a last look at the clock.
+    async fn pass(&self, fresh: &Fresh, found: Found, tier: Tier, freshness: Freshness) -> Cached {
+        stall().await;
+        if let Freshness::AtLeast(seen) = freshness
+            && found.revision < seen.revision
+        {
+            return Cached::Nothing;
+        }
+        let snapshot = found.snapshot(fresh, self.memory.lease.now(fresh), tier);
+        match self.memory.lease.gate(fresh) {
+            Gate::Open => Cached::Answer(snapshot),
+            Gate::Degraded => Cached::Degraded(Snapshot { degraded: true, ..snapshot }),
+            Gate::Shut => Cached::Nothing,
+        }
+    }
+
+    /// Asks the layer below, and remembers what it says.
+    async fn load(&self, ask: Ask) -> Result<Snapshot, StoreError> {
+        // The view is there before the load is sent.
+        let view = self.memory.views.get_or_insert(&ask.tenant);
+        let applied = view.applied();
+        let loaded = self.below.snapshot(ask.clone()).await?;
+        match self.memory.epoch() {
+            Some(epoch) if epoch != loaded.epoch => {
+                self.memory.poke();
+                return Err(StoreError::Unavailable(
+                    "the database is another one than a moment ago".to_owned(),
+                ));
+            }
+            Some(_) if loaded.revision < applied => {
+                self.memory.doubt();
+                return Err(StoreError::Unavailable("the database has lost what it had".to_owned()));
+            }
+            _ => {}
+        }
+        self.memory.saw_catalogue(loaded.in_force.version);
+        let filled = view.fill(&self.memory.near, &ask, &loaded);
+        if filled.ahead {
+            self.memory.poke();
+        }
+        if let (Some(far), false) = (&self.far, filled.facts.is_empty()) {
+            let (epoch, catalogue) = (loaded.epoch, loaded.in_force.version);
+            // That there is none is not worth a place that others share.
+            let facts = filled.facts.into_iter().filter(|(_, fact)| !fact.value.is_none()).collect();
+            far.put(&Scope { epoch, tenant: ask.tenant, catalogue }, facts);
+        }
+        Ok(loaded)
+    }
+
+    /// Whether a cache may answer: a token of another epoch can be met by the database alone.
+    fn may_be_cached(&self, freshness: Freshness) -> bool {
+        match freshness {
+            Freshness::MinimizeLatency => true,
+            Freshness::AtLeast(seen) => self.memory.epoch() == Some(seen.epoch),
+            Freshness::Fully => false,
+        }
+    }
+}
+
+impl<S: Snapshots> Snapshots for Leased<S> {
+    async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
+        let cached =
+            if self.may_be_cached(ask.freshness) { self.cached(&ask).await } else { Cached::Nothing };
+        let degraded = match cached {
+            Cached::Answer(snapshot) => return Ok(snapshot),
+            Cached::Degraded(snapshot) if self.away.is(&self.memory.lease.steady) => return Ok(snapshot),
+            Cached::Degraded(snapshot) => Some(snapshot),
+            Cached::Nothing => None,
+        };
+        match (self.load(ask).await, degraded) {
+            (Err(StoreError::Unavailable(_)), Some(snapshot)) => {
+                self.away.mark(&self.memory.lease.steady);
+                Ok(snapshot)
+            }
+            (loaded, _) => loaded,
+        }
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.memory.epoch().unwrap_or_else(|| self.below.epoch())
+    }
+}
+
+/// Whether what is missing is not the subject's own.
+fn is_shared(parts: &[Part], ask: &Ask) -> bool {
+    ask.subject != SubjectRef::Nobody
+        && parts.iter().all(|part| matches!(part, Part::Tenant | Part::Resource(_)))
+}
+
+/// The question for the missing parts alone.
+fn shared(ask: &Ask, parts: &[Part]) -> Ask {
+    let resource = |part: &Part| match part {
+        Part::Resource(reference) => Some(reference.clone()),
+        _ => None,
+    };
+    let resources: Vec<ResourceRef> = parts.iter().filter_map(resource).collect();
+    Ask { tenant: ask.tenant.clone(), subject: SubjectRef::Nobody, resources, freshness: ask.freshness }
+}
+
+/// When a load has failed last.
+#[derive(Debug, Default)]
+struct Away(arc_swap::ArcSwapOption<Moment>);
+
+impl Away {
+    fn mark(&self, steady: &Steady) {
+        self.0.store(Some(Arc::new(steady.now())));
+    }
+
+    fn is(&self, steady: &Steady) -> bool {
+        self.0.load().as_deref().is_some_and(|failed| steady.now().since(*failed) < AWAY)
+    }
+}
