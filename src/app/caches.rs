@@ -46,12 +46,16 @@ pub(super) struct Parts<'a> {
     pub(super) runtime: Handle,
 }
 
+/// The caches with the layers over them.
+pub(super) struct Composed {
+    pub(super) caches: Caches,
+    pub(super) leased: Leased<Flight<Sql>>,
+    pub(super) enforced: Enforced<Sql, Sql>,
+}
+
 impl Caches {
     /// Starts to follow the feed; the layers answer from the database until it is known.
-    pub(super) fn start(
-        store: &Sql,
-        parts: Parts<'_>,
-    ) -> Result<(Self, Leased<Flight<Sql>>, Enforced<Sql, Sql>), StartError> {
+    pub(super) fn start(store: &Sql, parts: Parts<'_>) -> Result<Composed, StartError> {
         let Parts { settings, clock, keys, metrics, runtime } = parts;
         let cache = &settings.cache;
         let (lease, stale) = (Duration::from_millis(cache.lease_ms), Duration::from_millis(cache.stale_ms));
@@ -82,7 +86,8 @@ impl Caches {
             (runtime.clone(), stop_watching.clone()),
         );
         let leased = Leased::over(Flight::over(store.clone(), runtime), memory, far);
-        Ok((Self { following, stop_following, stop_watching }, leased, enforced))
+        let caches = Self { following, stop_following, stop_watching };
+        Ok(Composed { caches, leased, enforced })
     }
 
     /// Uses no cache any more, and lets the other replicas know: no mutation waits for this one from now on.

@@ -22,7 +22,7 @@ use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use self::caches::{Caches, Layers, Parts};
+use self::caches::{Caches, Composed, Layers, Parts};
 use self::workers::Workers;
 use crate::cache::far;
 use crate::caller::Credentials;
@@ -153,7 +153,7 @@ impl Base {
         let keys = settings.keys()?;
         let runtime = self.database.handle().clone();
         let parts = Parts { settings, clock, keys: &keys, metrics: &self.metrics, runtime };
-        let (caches, leased, enforced) = Caches::start(&store, parts)?;
+        let Composed { caches, leased, enforced } = Caches::start(&store, parts)?;
         let (resolver, policy) = (Resolver::over(leased), policy(&settings.policy));
         let metrics = Arc::clone(&self.metrics);
         let service = Service::<Layers>::over(resolver, store, enforced, policy, keys.clone(), metrics);

@@ -102,7 +102,7 @@ impl<C: Commits, R: Registry> Inner<C, R> {
             return receipt;
         }
         let since = Stopwatch::start();
-        let mark = Mark { scope: target.as_str().to_owned(), revision: receipt.revision };
+        let mark = Mark { scope: receipt.scope.clone(), revision: receipt.revision };
         let told = self.tell(&target, receipt.effect, &receipt.touched);
         let enforced = match wait {
             _ if slips(Slip::NoWait) => {

@@ -55,8 +55,11 @@ mod chosen {
     pub(in crate::cache) async fn stall() {
         let longest = settings().stall_ms;
         let mut random = [0; 2];
-        if longest > 0 && getrandom::fill(&mut random).is_ok() && random[0].is_multiple_of(STALLED) {
-            tokio::time::sleep(Duration::from_millis(longest * u64::from(random[1]) / 255)).await;
+        if longest > 0 && getrandom::fill(&mut random).is_ok() {
+            let [drawn, share] = random;
+            if drawn.is_multiple_of(STALLED) {
+                tokio::time::sleep(Duration::from_millis(longest * u64::from(share) / 255)).await;
+            }
         }
     }
 }
@@ -69,7 +72,6 @@ mod chosen {
         false
     }
 
-    #[expect(clippy::unused_async, reason = "the form that tests need")]
     pub(in crate::cache) async fn stall() {}
 }
 

@@ -51,6 +51,12 @@ async fn measure(name: &'static str, run: &Run, seed: u64) -> Measured {
         writer::set(&load, 0, target, true, &mut rng).await;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    for (error, times) in load.tally.codes() {
+        println!("  {error}: {times}");
+    }
+    for failure in load.tally.failures() {
+        println!("  FAILURE {failure}");
+    }
     let spread = Spread::of(took);
     println!("revocation, {name}: {spread}");
     Measured { name, spread }

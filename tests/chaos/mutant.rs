@@ -43,7 +43,7 @@ pub(crate) const ALL: &[Mutant] = &[
         name: "newer_fresh",
         shows: "a replica is stopped for more than a lease; then checks pause before their gate while its feed catches up",
         tuning: || Tuning { stall_ms: 800, suspend_ms: NEVER, ..Tuning::default() },
-        plan: || Plan { probes: 12, ..others_write(900..1_500) },
+        plan: || Plan { probes: 40, ..others_write(900..1_500) },
         lanes: |rng, end| {
             let slow = step(0, end, feed(Trouble::DelayDown(100)));
             vec![vec![slow], repeat(rng, end, 1_000..1_500, 700..1_100, Fault::Pause(LONELY))]

@@ -84,7 +84,8 @@ impl Tally {
     /// An error came back. What a broken world cannot explain is a failure.
     pub(crate) fn code(&self, who: &str, status: &Status) {
         let code = status.code();
-        *self.codes.lock().unwrap().entry(format!("{who}: {code:?}")).or_default() += 1;
+        let message: String = status.message().chars().take(40).collect();
+        *self.codes.lock().unwrap().entry(format!("{who}: {code:?} ({message})")).or_default() += 1;
         let explained = [
             Code::Unavailable,
             Code::Cancelled,

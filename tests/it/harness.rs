@@ -122,6 +122,11 @@ fn serve(runtime: &tokio::runtime::Runtime, url: &str, clock: &Clock, body: impl
 
 /// Starts a server over a database that has been migrated (or a SQLite file).
 pub(crate) fn start(url: &str, clock: &Clock) -> Running {
+    start_with(url, clock, |_| {})
+}
+
+/// The same, with other settings.
+pub(crate) fn start_with(url: &str, clock: &Clock, change: impl FnOnce(&mut Settings)) -> Running {
     let local = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut settings = Settings::default();
     settings.server.listen = local;
@@ -130,6 +135,7 @@ pub(crate) fn start(url: &str, clock: &Clock) -> Running {
     settings.database.url = url.into();
     settings.auth.operator_token = TOKEN.into();
     settings.keys.root = Some(Root::Bytes([0xab; 32]));
+    change(&mut settings);
     app::start(&settings, clock.clone()).unwrap()
 }
 
@@ -138,6 +144,21 @@ async fn connect(running: &Running) -> Channel {
 }
 
 impl Server {
+    /// One that has been started, with a connection to it.
+    pub(crate) async fn over(running: Running, url: &str, clock: &Clock) -> Self {
+        let channel = connect(&running).await;
+        Self { running, clock: clock.clone(), url: url.to_owned(), channel }
+    }
+
+    /// How many checks were decided by facts of a tier.
+    pub(crate) fn decided(&self, tier: &str) -> u64 {
+        let (_, text) = crate::binary::get(&self.running.admin.to_string(), "/metrics");
+        let label = format!("tier=\"{tier}\"}}");
+        let lines =
+            text.lines().filter(|line| line.starts_with("doorward_checks_total") && line.contains(&label));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
     /// The operator's client.
     pub(crate) fn operator(&self) -> Client {
         self.client(TOKEN, None)

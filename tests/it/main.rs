@@ -11,6 +11,7 @@ mod postgres;
 mod api_keys;
 mod audit;
 mod binary;
+mod caches;
 mod catalogue;
 mod checks;
 mod cli;

@@ -70,7 +70,7 @@ start() {
 
 while read -r wanted signal; do
     if [ -n "$server" ]; then kill "-$signal" "$server"; wait "$server"; server=; fi
-    if start "$wanted" "$@"; then
+    if [ "$wanted" = none ] || start "$wanted" "$@"; then
         echo ready
     else
         kill -QUIT "$server"; wait "$server"; server=
@@ -149,6 +149,16 @@ impl Cluster {
 
     /// Ends the server in order and starts it again, on the same directory and port.
     pub(crate) fn restart(&mut self) {
+        self.start_again("INT");
+    }
+
+    /// Ends the server in order.
+    pub(crate) fn stop(&mut self) {
+        self.keeper.serves_on("none", "INT");
+    }
+
+    /// Starts one that was stopped.
+    pub(crate) fn start_stopped(&mut self) {
         self.start_again("INT");
     }
 
@@ -268,7 +278,7 @@ impl Keeper {
         keeper
     }
 
-    fn serves_on(&mut self, port: u16, signal: &str) -> bool {
+    fn serves_on(&mut self, port: impl std::fmt::Display, signal: &str) -> bool {
         let sent = self.orders.as_mut().is_some_and(|orders| writeln!(orders, "{port} {signal}").is_ok());
         sent && self.answer() == "ready"
     }

@@ -211,8 +211,11 @@ impl Far {
 
     /// Deletes the entries of parts, within 20 ms or not at all.
     pub async fn evict(&self, scope: &Scope, parts: &[Part]) {
-        let Some(live) = self.0.link.live().filter(|_| !parts.is_empty()) else {
+        if parts.is_empty() {
             return;
+        }
+        let Some(live) = self.0.link.live() else {
+            return self.0.counted.add(FarOutcome::Open, parts.len());
         };
         let commands = parts.chunks(EVICTED_AT_ONCE_MAX).map(|parts| {
             let mut command = redis::cmd("UNLINK");

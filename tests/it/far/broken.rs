@@ -62,7 +62,7 @@ async fn a_redis_that_is_not_there_is_found_when_it_comes() {
         replica.far.put(&scope(), vec![(resource("r1"), fact(1, ResourceStatus::Active))]);
     }
     assert!(!replica.far.is_up());
-    assert_eq!((replica.counted("open"), replica.counted("dropped")), (20, 20));
+    assert_eq!((replica.counted("open"), replica.counted("dropped")), (40, 20));
     redis.start_again();
     works(&replica).await;
 }
@@ -114,6 +114,11 @@ async fn a_link_that_swallows_everything_or_is_slow_is_left_alone() {
     for delay in [Duration::MAX, Duration::from_millis(60)] {
         link.delay(delay);
         is_left_alone(&replica).await;
+        // What is slow can be connected to, and is left alone all the same.
+        for _ in 0..100 {
+            assert!(!replica.far.is_up());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         link.delay(Duration::ZERO);
         works(&replica).await;
     }
@@ -143,6 +148,23 @@ async fn a_hint_gets_through_again_after_a_break() {
     redis.start_again();
     tokio::time::timeout(PATIENCE, other.far.hinted()).await.unwrap();
     heard(&one, &other).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_turns_out_to_be_a_replica_is_connected_to_anew() {
+    let (redis, master) = (Redis::start(""), Redis::start(""));
+    let replica = Replica::connected(&redis.url()).await;
+    works(&replica).await;
+    let port = master.port().to_string();
+    redis.command(&["REPLICAOF", "127.0.0.1", &port]);
+    // Its name may lead to another one by now.
+    until("it is left", async || {
+        replica.far.put(&scope(), vec![(resource("r2"), fact(1, ResourceStatus::Active))]);
+        !replica.far.is_up()
+    })
+    .await;
+    redis.command(&["REPLICAOF", "NO", "ONE"]);
+    works(&replica).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,7 @@ mod lives;
 mod log;
 mod pages;
 mod plans;
-mod records;
+pub(crate) mod records;
 mod request;
 mod statements;
 mod tables;

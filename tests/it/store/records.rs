@@ -57,7 +57,7 @@ pub(super) fn agent(id: &str) -> ResourceRef {
 }
 
 /// A tenant whose slug is its id in lower case.
-pub(super) fn tenant(id: &str) -> Tenant {
+pub(crate) fn tenant(id: &str) -> Tenant {
     Tenant {
         id: tenant_id(id),
         slug: Slug::parse(&id.to_ascii_lowercase()).unwrap(),

@@ -1,0 +1,6 @@
+//! The caches, seen from outside: what is answered from where, and never a wrong answer.
+
+mod agree;
+mod misses;
+mod outage;
+mod replicas;
