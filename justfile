@@ -15,6 +15,10 @@ ci:
 demo:
     cargo run --release -- demo
 
+# Three replicas under faults for half an hour; the report goes to docs/chaos.md. Other arguments: --seconds, --seed.
+chaos *arguments="--minutes 30 --report docs/chaos.md":
+    cargo test --locked --features slips --test chaos -- soak {{ arguments }}
+
 fmt:
     cargo fmt --all
 

@@ -46,7 +46,7 @@ manager() {
             return
         fi
     done
-    fail "please install postgresql and redis-server: no apt-get, dnf, apk or brew is here to do it"
+    fail "please install postgresql, redis-server and openssl: no apt-get, dnf, apk or brew is here to do it"
 }
 
 # Each system has its own names: of a package manager and a need, the packages.
@@ -57,11 +57,12 @@ packages() {
     dnf/postgres) echo postgresql-server ;;
     apk/postgres) echo postgresql postgresql-client ;;
     brew/postgres) echo postgresql@17 ;;
+    */openssl) echo openssl ;;
     */redis) echo redis ;;
     esac
 }
 
-# Arguments: the needs that are missing, of `postgres` and `redis`.
+# Arguments: the needs that are missing, of `postgres`, `redis` and `openssl`.
 install_missing() {
     local by need names wanted=()
     by=$(manager)
@@ -95,12 +96,16 @@ elif ! has_postgres; then
     missing+=(postgres)
 fi
 has redis-server || missing+=(redis)
+has openssl || missing+=(openssl)
 
 if ((${#missing[@]})); then
     install_missing "${missing[@]}"
     [[ -n ${DOORWARD_TEST_POSTGRES+set} ]] || has_postgres ||
         fail "postgresql was installed, and initdb, postgres and createdb are still not found"
     has redis-server || fail "redis was installed, and redis-server is still not found"
+    has openssl || fail "openssl was installed, and is still not found"
 fi
 
 cargo test --workspace --locked "$@"
+# Real replicas under faults, in a build that can also get the protocol wrong: every way to do so must be found.
+if [[ $# == 0 ]]; then cargo test --locked --features slips --test chaos; fi

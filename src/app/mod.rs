@@ -223,8 +223,7 @@ async fn open(settings: &Settings, clock: Clock, runtime: tokio::runtime::Handle
     }
     let options = sql::Options {
         url: url.to_owned(),
-        direct_url: Some(settings.database.direct_url.expose_secret().to_owned())
-            .filter(|url| !url.is_empty()),
+        direct_url: Some(settings.database.direct_url().expose_secret().to_owned()),
         clock,
         reads_max: settings.database.reads_max,
         writes_max: settings.database.writes_max,

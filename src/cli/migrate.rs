@@ -30,7 +30,7 @@ pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
     let settings = source.settings(Vec::new())?;
     settings.require_database()?;
     telemetry::init(&settings.log)?;
-    let url = settings.database.url.expose_secret();
+    let url = settings.database.direct_url().expose_secret();
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let state = runtime.block_on(async {
         match command {

@@ -285,6 +285,12 @@ impl Database {
         url.starts_with("postgres://") || url.starts_with("postgresql://")
     }
 
+    /// The database without a pooler between.
+    #[must_use]
+    pub fn direct_url(&self) -> &SecretString {
+        if self.direct_url.expose_secret().is_empty() { &self.url } else { &self.direct_url }
+    }
+
     /// The file of a SQLite database.
     fn sqlite_file(&self) -> Option<PathBuf> {
         let path = self.url.expose_secret().strip_prefix("sqlite://")?;

@@ -14,7 +14,7 @@ commands
   mutant [NAME]       a rule of the protocol is broken on purpose: the violation must be found
   control [NAME]      the schedule of a mutant with the unbroken protocol: nothing may be found
   soak                smoke in phases, and a report
-  latency             how long a revocation takes, with hints, muted, and without Redis
+  latency             how long a revocation takes, with each kind of hint and with none
   help                this text
 
 options

@@ -29,7 +29,7 @@ pub(crate) enum Fault {
     RedisSwap,
     /// Answers nobody for so many milliseconds.
     RedisPause(u64),
-    /// No replica reaches Redis, and no connection breaks.
+    /// No replica reaches Redis or is notified by Postgres, and no connection breaks.
     HintsMuted,
     Link(usize, Service, Trouble),
     /// Stopped at once; started as the healing.
@@ -124,6 +124,7 @@ impl Fault {
             Self::HintsMuted => {
                 for replica in 0..REPLICAS {
                     lab.link(replica, Service::Redis).set(Way::Hole, Way::Hole);
+                    lab.link(replica, Service::Feed).mute(true);
                 }
             }
             Self::Link(replica, service, trouble) => strike_link(lab, replica, service, trouble),
@@ -141,7 +142,10 @@ impl Fault {
             Self::RedisFlush | Self::RedisPoison | Self::RedisSwap | Self::RedisPause(_) => {}
             Self::HintsMuted => {
                 let reset = rng.random_bool(0.3);
-                (0..REPLICAS).for_each(|replica| lab.link(replica, Service::Redis).heal(reset));
+                for replica in 0..REPLICAS {
+                    lab.link(replica, Service::Redis).heal(reset);
+                    lab.link(replica, Service::Feed).mute(false);
+                }
             }
             Self::Link(replica, service, _) => lab.link(replica, service).heal(rng.random_bool(0.3)),
             Self::PostgresRestart => lab.postgres.lock().await.serve().await,

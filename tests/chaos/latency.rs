@@ -1,4 +1,4 @@
-//! How long a revocation takes until it is acknowledged, in peace: with hints, with Redis mute, and without Redis.
+//! How long a revocation takes until it is acknowledged, in peace: with each kind of hint, and with none.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +31,9 @@ pub(crate) async fn measure_all(seed: u64) -> Vec<Measured> {
     for replica in 0..REPLICAS {
         lab.link(replica, Service::Redis).set(Way::Hole, Way::Hole);
     }
-    all.push(measure("Redis black-holed", &run, seed).await);
+    all.push(measure("Redis black-holed: hints by NOTIFY", &run, seed).await);
+    (0..REPLICAS).for_each(|replica| lab.link(replica, Service::Feed).mute(true));
+    all.push(measure("no hints: polls alone", &run, seed).await);
     drop((run, lab));
     let lab = Lab::start(Tuning { redis: false, ..Tuning::default() }).await;
     let run = Run::start(lab, seed).await;

@@ -1,9 +1,10 @@
-//! A TCP link that can be cut, delayed or black-holed in each direction: knows bytes, and nothing of what they say.
+//! A TCP link that can be cut, delayed or black-holed in each direction: knows bytes, and of what they say only LISTEN.
 //!
 //! A black hole holds what is sent into it, as a network that drops packets does: TCP sends them again, so after the
 //! healing they arrive late. A cut resets what is open and what is opened.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,6 +12,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+
+/// What a connection says that wants notifications.
+const LISTEN: &[u8] = b"LISTEN ";
 
 /// What happens to bytes that go one way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub(crate) struct Traffic {
     /// From the service to the replica.
     pub(crate) down: Way,
     pub(crate) cut: bool,
+    /// Nothing comes down over a connection that listens to Postgres's notifications.
+    pub(crate) mute: bool,
     /// Each number is a generation of connections: another one resets those of before.
     generation: u32,
 }
@@ -60,6 +66,11 @@ impl Link {
         self.traffic.send_modify(|traffic| (traffic.up, traffic.down) = (up, down));
     }
 
+    /// Whether notifications are held.
+    pub(crate) fn mute(&self, mute: bool) {
+        self.traffic.send_modify(|traffic| traffic.mute = mute);
+    }
+
     /// Resets every connection, and refuses new ones.
     pub(crate) fn cut(&self) {
         self.traffic.send_modify(|traffic| traffic.cut = true);
@@ -69,7 +80,7 @@ impl Link {
     pub(crate) fn heal(&self, reset: bool) {
         self.traffic.send_modify(|traffic| {
             let generation = traffic.generation + u32::from(reset);
-            *traffic = Traffic { generation, ..Traffic::default() };
+            *traffic = Traffic { generation, mute: traffic.mute, ..Traffic::default() };
         });
     }
 }
@@ -96,8 +107,16 @@ async fn carry(replica: TcpStream, service: SocketAddr, mut traffic: watch::Rece
     let _ = (replica.set_nodelay(true), service.set_nodelay(true));
     let (from_replica, to_replica) = replica.into_split();
     let (from_service, to_service) = service.into_split();
-    let up = one_way(from_replica, to_service, traffic.clone(), |traffic| traffic.up);
-    let down = one_way(from_service, to_replica, traffic.clone(), |traffic| traffic.down);
+    let listens = AtomicBool::new(false);
+    let sees = |bytes: &[u8]| {
+        if bytes.windows(LISTEN.len()).any(|window| window == LISTEN) {
+            listens.store(true, Ordering::Relaxed);
+        }
+    };
+    let muted = |traffic: &Traffic| traffic.mute && listens.load(Ordering::Relaxed);
+    let down = |traffic: &Traffic| if muted(traffic) { Way::Hole } else { traffic.down };
+    let up = one_way(from_replica, to_service, traffic.clone(), sees, |traffic| traffic.up);
+    let down = one_way(from_service, to_replica, traffic.clone(), |_| {}, down);
     let cut = traffic.wait_for(|traffic| traffic.cut || traffic.generation != generation);
     tokio::select! {
         ((), ()) = async { tokio::join!(up, down) } => {}
@@ -111,12 +130,14 @@ async fn one_way(
     mut from: OwnedReadHalf,
     to: OwnedWriteHalf,
     traffic: watch::Receiver<Traffic>,
-    way: fn(&Traffic) -> Way,
+    sees: impl Fn(&[u8]),
+    way: impl Fn(&Traffic) -> Way,
 ) {
     let (sender, chunks) = mpsc::channel::<Chunk>(4096);
     let read = async move {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer).await {
+            sees(&buffer[..length]);
             if sender.send((Instant::now(), buffer[..length].to_vec())).await.is_err() {
                 break;
             }
@@ -129,7 +150,7 @@ async fn write(
     mut chunks: mpsc::Receiver<Chunk>,
     mut to: OwnedWriteHalf,
     mut traffic: watch::Receiver<Traffic>,
-    way: fn(&Traffic) -> Way,
+    way: impl Fn(&Traffic) -> Way,
 ) {
     while let Some((read_at, bytes)) = chunks.recv().await {
         loop {

@@ -1,6 +1,7 @@
 //! Writers: each sets the switches that are its own, one mutation after another, and repeats one until it is acknowledged.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -114,10 +115,10 @@ fn record(load: &Load, mutation: &Mutation<'_>, done: &Acknowledged) {
     mutation.tenant.token.lock().unwrap().clone_from(&done.token);
 }
 
-/// A random UUID, from the seed.
+/// A UUID that no other mutation of this process has: random from the seed, but for a number.
 fn uuid(rng: &mut StdRng) -> String {
-    let (high, low): (u64, u64) = (rng.random(), rng.random());
-    let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0x0fff);
-    let (d, e) = ((low >> 48) & 0x3fff | 0x8000, low & 0xffff_ffff_ffff);
-    format!("{a:08x}-{b:04x}-4{c:03x}-{d:04x}-{e:012x}")
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let (a, b, c): (u32, u16, u16) = (rng.random(), rng.random(), rng.random());
+    let (c, number) = (c & 0x0fff, NEXT.fetch_add(1, Ordering::Relaxed));
+    format!("{a:08x}-{b:04x}-4{c:03x}-8000-{number:012x}")
 }
