@@ -10,51 +10,29 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use doorward_engine::catalogue::{SectionSet, SwitchSet};
 use doorward_engine::change::Part;
-use doorward_engine::id::{MemberId, Revision, TenantId};
+use doorward_engine::id::Revision;
 use doorward_engine::instant::Instant;
-use doorward_engine::role::Role;
-use doorward_engine::snapshot::{MemberFacts, TenantFacts};
-use doorward_engine::status::{MemberStatus, TenantStatus};
-use doorward_engine::subscription::{Subscription, SubscriptionState};
 use shuttle::future::{block_on, yield_now};
 use shuttle::scheduler::{DfsScheduler, RandomScheduler};
 use shuttle::{Config, Runner};
 
 use super::follower::{Follower, Place, Timing};
+use super::samples::{self, EPOCH, ask, member_id, truth};
 use super::slip::{Slip, chosen::EXPLORED};
 use super::watch::{Known, ended_after, judge};
 use super::{Leased, Memory, Options};
-use crate::catalogue;
 use crate::clock::{Clock, Steady};
 use crate::store::feed::{Changed, Feed, Lagging, Poll, Position, Registration, ReplicaId, Standing};
-use crate::store::{
-    Ask, Epoch, Freshness, InForce, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef, Tier,
-};
+use crate::store::{Ask, Epoch, Snapshot, Snapshots, StoreError, SubjectFacts, Tier};
 use crate::telemetry::Metrics;
 
 const LEASE: Duration = Duration::from_secs(1);
-const EPOCH: Epoch = Epoch([7; 16]);
 /// How many orders are drawn of a scope that has too many, and from which seed.
 const DRAWN: usize = 10_000;
 const SEED: u64 = 1;
 
-static CATALOGUE: LazyLock<Arc<InForce>> = LazyLock::new(|| {
-    let document = catalogue::SHIPPED.to_owned();
-    let catalogue = catalogue::parse(&document).unwrap();
-    Arc::new(InForce { version: 1, digest: catalogue::digest(&document), document, catalogue })
-});
 static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| Arc::new(Metrics::new()));
-
-/// What is true at a revision: both parts change at once, so that an answer of two revisions shows.
-fn truth(revision: Revision) -> (TenantStatus, MemberStatus) {
-    if revision.0.is_multiple_of(2) {
-        (TenantStatus::Active, MemberStatus::Active)
-    } else {
-        (TenantStatus::Suspended, MemberStatus::Disabled)
-    }
-}
 
 /// The database.
 #[derive(Clone, Default)]
@@ -84,42 +62,7 @@ impl Snapshots for World {
     async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
         yield_now().await;
         let revision = self.statement(|rows| rows.revision).await;
-        let (tenant, member) = truth(revision);
-        let tenant = TenantFacts {
-            status: tenant,
-            subscription: Subscription {
-                state: SubscriptionState::Active,
-                complimentary: false,
-                trial_end: None,
-                period_end: None,
-                grace_end: None,
-                access_until: None,
-            },
-            plan_sections: SectionSet::EMPTY,
-            switches: SwitchSet::EMPTY,
-            defaults: Default::default(),
-            firewall: Default::default(),
-        };
-        let member = MemberFacts {
-            id: member_id(),
-            role: Role::User,
-            status: member,
-            toggles: Default::default(),
-            email_domain: None,
-            grants: Default::default(),
-        };
-        let member = (ask.subject != SubjectRef::Nobody).then(|| Arc::new(member));
-        Ok(Snapshot {
-            in_force: Arc::clone(&CATALOGUE),
-            tenant: Some(Arc::new(tenant)),
-            subject: SubjectFacts::Member(member),
-            resources: BTreeMap::new(),
-            revision,
-            epoch: EPOCH,
-            now: Instant::from_micros(0),
-            tier: Tier::Store,
-            degraded: false,
-        })
+        Ok(samples::snapshot(&ask, revision))
     }
 
     fn epoch(&self) -> Epoch {
@@ -160,19 +103,6 @@ impl Feed for World {
     }
 
     async fn hinted(&self) {}
-}
-
-fn member_id() -> MemberId {
-    MemberId::parse("m").unwrap()
-}
-
-fn ask() -> Ask {
-    Ask {
-        tenant: TenantId::parse("acme").unwrap(),
-        subject: SubjectRef::Member(member_id()),
-        resources: Vec::new(),
-        freshness: Freshness::MinimizeLatency,
-    }
 }
 
 /// A replica: its layers, and its end of the feed.

@@ -14,6 +14,8 @@ mod lease;
 mod leased;
 mod memory;
 mod near;
+#[cfg(test)]
+mod samples;
 mod slip;
 mod view;
 mod watch;

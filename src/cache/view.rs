@@ -314,3 +314,6 @@ impl Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use crate::latency::Measured;
 use crate::load::Plan;
 use crate::mutant::Mutant;
 use crate::phase::Outcome;
+use crate::runs::STALL_MS;
 use crate::tally::Tally;
 use crate::world::{AGENTS, KEYS, MEMBERS, TENANTS};
 
@@ -113,13 +114,16 @@ pub(crate) fn markdown(arguments: &Arguments, phases: &[Outcome], latencies: &[M
 
 fn parameters() -> String {
     let (tuning, plan) = (Tuning::default(), Plan::default());
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     format!(
-        "Three replicas (a debug build), a Postgres and a Redis on one machine; a proxy in each link from a replica to \
-         the database, to its feed and to Redis. Lease {} ms, poll {} ms, suspension after {} ms. \
+        "Three replicas (a {build} build), a Postgres and a Redis on one machine; a proxy in each link from a replica to \
+         the database, to its feed and to Redis. Lease {} ms, poll {} ms, suspension after {} ms; one check in 50 that \
+         is answered from caches pauses before its last look at the clock, for up to {} ms. \
          {TENANTS} tenants of {MEMBERS} members, {AGENTS} agents and {KEYS} keys; {} writers and {} checkers.\n",
         tuning.lease_ms,
         tuning.poll_ms,
         tuning.suspend_ms,
+        STALL_MS,
         plan.writers_per_tenant * TENANTS,
         plan.checkers_per_replica * plan.asked.len(),
     )

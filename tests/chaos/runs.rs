@@ -21,7 +21,7 @@ const MEASURED: Duration = Duration::from_secs(12);
 /// A phase of the soak has faults for so long.
 const SOAK_FAULTS: Duration = Duration::from_secs(38);
 /// The longest pause of a check between lookup and gate, in the runs where nothing is broken.
-const STALL_MS: u64 = 900;
+pub(crate) const STALL_MS: u64 = 900;
 
 /// Does what was asked for.
 pub(crate) async fn run(arguments: &Arguments) -> bool {

@@ -1,0 +1,134 @@
+//! What a view lets through: nothing outdated, nothing of two revisions, and as little lost as can be.
+
+use std::time::Duration;
+
+use doorward_engine::id::MemberId;
+
+use super::*;
+use crate::cache::samples::{EPOCH, ask, member_id, snapshot};
+use crate::cache::{Memory, Options};
+use crate::clock::{Clock, Steady};
+use crate::store::act::PLATFORM;
+use crate::store::feed::Changed;
+
+fn memory() -> Arc<Memory> {
+    Memory::new(Options {
+        near_bytes: 1 << 20,
+        lease: None,
+        stale: Duration::ZERO,
+        steady: Steady::manual(),
+        clock: Clock::real(),
+    })
+}
+
+fn member(id: &str) -> Part {
+    Part::Member(MemberId::parse(id).unwrap())
+}
+
+fn changed(scope: &str, revision: u64, parts: Option<Vec<Part>>) -> Changed {
+    Changed { scope: scope.to_owned(), revision: Revision(revision), parts }
+}
+
+/// A memory whose view was filled at a revision.
+fn filled(revision: u64) -> (Arc<Memory>, Arc<View>) {
+    let memory = memory();
+    let view = memory.views.get_or_insert(&ask().tenant);
+    view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(revision)));
+    (memory, view)
+}
+
+/// The revision of an answer from the view; none: something is missing.
+fn answer(memory: &Memory, view: &View) -> Option<u64> {
+    match view.look(&memory.near, &ask()) {
+        Looked::Found(found) => Some(found.revision.0),
+        Looked::Missing(_) | Looked::Empty => None,
+    }
+}
+
+#[test]
+fn a_view_answers_from_its_first_load_on_and_not_before() {
+    let memory = memory();
+    let view = memory.views.get_or_insert(&ask().tenant);
+    assert!(matches!(view.look(&memory.near, &ask()), Looked::Empty));
+    view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(4)));
+    assert_eq!(answer(&memory, &view), Some(4));
+}
+
+#[test]
+fn what_the_feed_tells_before_the_first_load_returns_is_not_lost() {
+    let memory = memory();
+    let view = memory.views.get_or_insert(&ask().tenant);
+    memory.apply(Some(&[changed("acme", 5, Some(vec![Part::Member(member_id())]))]));
+    let late = view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(4)));
+    assert!(late.facts.iter().all(|(part, _)| *part == Part::Tenant), "{:?}", late.facts);
+    assert_eq!(answer(&memory, &view), None);
+    view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(5)));
+    assert_eq!(answer(&memory, &view), Some(5));
+}
+
+#[test]
+fn a_touched_fact_is_gone_and_the_others_stay() {
+    let (memory, view) = filled(4);
+    memory.apply(Some(&[changed("acme", 5, Some(vec![member("another")]))]));
+    assert_eq!(answer(&memory, &view), Some(5), "the answer is of the newer revision all the same");
+    memory.apply(Some(&[changed("acme", 6, Some(vec![Part::Tenant]))]));
+    assert!(matches!(view.look(&memory.near, &ask()), Looked::Missing(parts) if parts == [Part::Tenant]));
+}
+
+#[test]
+fn a_fact_that_is_ahead_of_the_feed_waits_for_it() {
+    let (memory, view) = filled(4);
+    memory.apply(Some(&[changed("acme", 5, Some(vec![Part::Member(member_id())]))]));
+    let filled = view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(6)));
+    assert!(filled.ahead);
+    assert_eq!(answer(&memory, &view), None, "an answer would be of two revisions");
+    memory.apply(Some(&[changed("acme", 6, Some(vec![Part::Tenant, Part::Member(member_id())]))]));
+    assert_eq!(answer(&memory, &view), Some(6));
+}
+
+#[test]
+fn facts_in_memory_stay_however_many_others_are_touched_and_late_ones_are_refused() {
+    let (memory, view) = filled(1);
+    let many = TOUCHED_MAX as u64 * 3;
+    for revision in 2..=many {
+        memory.apply(Some(&[changed("acme", revision, Some(vec![member(&format!("m{revision}"))]))]));
+    }
+    assert_eq!(answer(&memory, &view), Some(many));
+    let far = |id: &str, revision| {
+        let fact = Fact { revision: Revision(revision), value: Value::Member(None) };
+        view.fill_far(&memory.near, &member(id), fact);
+        memory.near.get(view.id, PartRef::from(&member(id))).is_some()
+    };
+    assert!(!far("m2", 1), "its touch is forgotten, and the floor has risen above it");
+    assert!(!far("never-touched", 1));
+    assert!(far("never-touched", many));
+    assert!(!far(&format!("m{many}"), many - 1), "touched later");
+}
+
+#[test]
+fn what_cannot_be_told_in_parts_drops_the_view_and_the_catalogue_all_views() {
+    let dropped = |changes: Option<&[Changed]>| {
+        let (memory, _) = filled(4);
+        memory.apply(changes);
+        memory.views.get(&ask().tenant).is_none()
+    };
+    assert!(dropped(None));
+    assert!(dropped(Some(&[changed("acme", 5, None)])));
+    assert!(dropped(Some(&[changed(PLATFORM, 2, Some(vec![Part::Catalogue]))])));
+    assert!(dropped(Some(&[changed(PLATFORM, 2, None)])));
+    assert!(!dropped(Some(&[changed(PLATFORM, 2, Some(Vec::new()))])), "it is about no fact");
+    assert!(!dropped(Some(&[changed("zeta", 5, None)])), "another tenant's");
+}
+
+#[test]
+fn the_first_look_at_a_feed_drops_what_was_loaded_before_it() {
+    let (memory, before) = filled(4);
+    memory.begin(EPOCH);
+    assert!(memory.views.get(&ask().tenant).is_none());
+    let view = memory.views.get_or_insert(&ask().tenant);
+    before.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(4)));
+    assert!(
+        matches!(view.look(&memory.near, &ask()), Looked::Empty),
+        "a late load fills the view it was sent under"
+    );
+}
