@@ -1,5 +1,4 @@
 //! Samples for the tests of this folder: a tenant with one member, of whom something else is true at each revision.
-#![expect(clippy::unwrap_used, reason = "a sample that cannot be made must fail the test")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

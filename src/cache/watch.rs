@@ -18,9 +18,11 @@ use crate::store::Registry;
 use crate::store::feed::{Lagging, Mark, ReplicaId, Standing};
 use crate::telemetry::Metrics;
 
-/// Between two looks at the registry, at first and at last.
+/// Between two looks at the registry: as long as hints may do it, and when a poll or the lease must.
 const PAUSE_MIN: Duration = Duration::from_micros(500);
 const PAUSE_MAX: Duration = Duration::from_millis(10);
+/// So many looks are taken with the short pause.
+const SHORT_PAUSES: u32 = 20;
 /// How long a look may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// A clock here and a clock there do not run at quite the same speed.
@@ -103,20 +105,21 @@ impl Watch {
     pub(super) async fn run<R: Registry>(&self, registry: R, metrics: Arc<Metrics>, stop: CancellationToken) {
         let mut waiting = Vec::new();
         let mut dying = Dying::default();
-        let mut pause = PAUSE_MIN;
+        let mut looks = 0;
         loop {
             waiting.append(&mut *self.arrived.lock().unwrap_or_else(PoisonError::into_inner));
             if waiting.is_empty() && dying.is_empty() {
-                pause = PAUSE_MIN;
+                looks = 0;
                 tokio::select! {
                     () = self.bell.notified() => continue,
                     () = stop.cancelled() => return,
                 }
             }
             waiting = self.look(&registry, &metrics, waiting, &mut dying).await;
+            let pause = if looks < SHORT_PAUSES { PAUSE_MIN } else { PAUSE_MAX };
             tokio::select! {
-                () = sleep(pause) => pause = (pause * 2).min(PAUSE_MAX),
-                () = self.bell.notified() => pause = PAUSE_MIN,
+                () = sleep(pause) => looks += 1,
+                () = self.bell.notified() => looks = 0,
                 () = stop.cancelled() => return,
             }
         }
@@ -138,7 +141,7 @@ impl Watch {
         let mut last_overdue = None;
         for (at, lagging) in lagging.iter().enumerate() {
             let waiting = waiting.get(at);
-            let is_overdue = waiting.is_some_and(|waiting| waiting.since.elapsed() >= self.suspend);
+            let is_overdue = waiting.is_some_and(|waiting| self.is_overdue(lagging, waiting.since.elapsed()));
             if let (true, Some(waiting)) = (is_overdue, waiting) {
                 last_overdue = Some(waiting.mark.clone());
                 overdue.extend(lagging.iter().map(|lagging| lagging.id.clone()));
@@ -149,6 +152,11 @@ impl Watch {
         let waiting = still_waiting(waiting, &lagging);
         bury(registry, metrics, all, &overdue, dying).await;
         waiting
+    }
+
+    /// Whether those who lag are to be found dead: after so long, or when their leases were all that was left to wait for.
+    fn is_overdue(&self, lagging: &[Lagging], since: Duration) -> bool {
+        since >= self.suspend || granted(lagging).is_some_and(|lease| since >= ended_after(lease))
     }
 
     /// The registry cannot be read: who is there is not known, and nothing can be promised.
@@ -258,6 +266,16 @@ mod tests {
         assert_eq!(judge(&one, Duration::from_millis(3_049)), None);
         assert_eq!(judge(&one, Duration::from_millis(3_050)), Some(Known::Everywhere));
         assert_eq!(judge(&[lagging(0, Standing::Suspended)], LEASE), None, "its lease may still run");
+    }
+
+    #[test]
+    fn who_does_not_acknowledge_is_found_dead_also_where_the_lease_is_shorter_than_that_takes() {
+        let ms = Duration::from_millis;
+        let one = [lagging(0, Standing::Member)];
+        let soon = Watch::new(LEASE, ms(1_000));
+        assert_eq!([999, 1_000].map(|since| soon.is_overdue(&one, ms(since))), [false, true]);
+        let late = Watch::new(LEASE, ms(60_000));
+        assert_eq!([3_049, 3_050].map(|since| late.is_overdue(&one, ms(since))), [false, true]);
     }
 
     #[test]
