@@ -17,7 +17,7 @@ demo:
 
 # Three replicas under faults for half an hour; the report goes to docs/chaos.md. Other arguments: --seconds, --seed.
 chaos *arguments="--minutes 30 --report docs/chaos.md":
-    cargo test --locked --features slips --test chaos -- soak {{ arguments }}
+    cargo test --release --locked --features slips --test chaos -- soak {{ arguments }}
 
 fmt:
     cargo fmt --all

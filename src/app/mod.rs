@@ -131,6 +131,8 @@ pub fn start_unless_stopped(settings: &Settings, clock: Clock) -> Result<Option<
 impl Base {
     fn start(settings: &Settings) -> Result<Self, StartError> {
         settings.require_for_serving()?;
+        #[cfg(feature = "slips")]
+        tracing::warn!("this is a build for tests, which can be told to answer wrongly: never serve with it");
         let database = Builder::new_multi_thread().enable_all().thread_name("doorward-database").build()?;
         let (stop, metrics) = (CancellationToken::new(), Arc::new(Metrics::new()));
         let readiness = Arc::new(Readiness::starting());

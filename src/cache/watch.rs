@@ -18,11 +18,10 @@ use crate::store::Registry;
 use crate::store::feed::{Lagging, Mark, ReplicaId, Standing};
 use crate::telemetry::Metrics;
 
-/// Between two looks at the registry: as long as hints may do it, and when a poll or the lease must.
-const PAUSE_MIN: Duration = Duration::from_micros(500);
-const PAUSE_MAX: Duration = Duration::from_millis(10);
-/// So many looks are taken with the short pause.
-const SHORT_PAUSES: u32 = 20;
+/// Between two looks at the registry: none as long as hints may do it, a short one, and a long one when a poll or the
+/// lease must.
+const PAUSES: [(u32, Duration); 3] =
+    [(8, Duration::ZERO), (24, Duration::from_millis(1)), (u32::MAX, Duration::from_millis(10))];
 /// How long a look may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 /// A clock here and a clock there do not run at quite the same speed.
@@ -116,9 +115,9 @@ impl Watch {
                 }
             }
             waiting = self.look(&registry, &metrics, waiting, &mut dying).await;
-            let pause = if looks < SHORT_PAUSES { PAUSE_MIN } else { PAUSE_MAX };
+            looks += 1;
             tokio::select! {
-                () = sleep(pause) => looks += 1,
+                () = pause(looks) => {}
                 () = self.bell.notified() => looks = 0,
                 () = stop.cancelled() => return,
             }
@@ -208,6 +207,16 @@ async fn bury<R: Registry>(
     }
     if !forget.is_empty() {
         let _ = registry.forget(forget).await;
+    }
+}
+
+/// Before the next look, after so many.
+async fn pause(looks: u32) {
+    let length =
+        PAUSES.iter().find(|(until, _)| looks <= *until).map_or(Duration::ZERO, |(_, length)| *length);
+    // A sleep, however short, lasts a millisecond or more.
+    if !length.is_zero() {
+        sleep(length).await;
     }
 }
 

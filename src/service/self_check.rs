@@ -72,3 +72,87 @@ fn compare(
         Err(_) => SelfCheck::Moved,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use doorward_engine::id::{ResourceId, Revision, TenantId, UserId};
+    use doorward_engine::instant::Instant;
+    use doorward_engine::snapshot::TenantFacts;
+    use doorward_engine::status::TenantStatus;
+    use doorward_engine::subscription::{Subscription, SubscriptionState};
+
+    use super::*;
+    use crate::catalogue;
+    use crate::resolver::Presented;
+    use crate::store::{Epoch, InForce, SubjectFacts};
+
+    fn snapshot(status: Option<TenantStatus>, revision: u64, now: i64) -> Snapshot {
+        let document = catalogue::SHIPPED.to_owned();
+        let catalogue = catalogue::parse(&document).unwrap();
+        let subscription = Subscription {
+            state: SubscriptionState::Active,
+            complimentary: false,
+            trial_end: None,
+            period_end: None,
+            grace_end: None,
+            access_until: None,
+        };
+        let tenant = |status| TenantFacts {
+            status,
+            subscription,
+            plan_sections: Default::default(),
+            switches: Default::default(),
+            defaults: Default::default(),
+            firewall: Default::default(),
+        };
+        Snapshot {
+            in_force: Arc::new(InForce { version: 1, digest: String::new(), document, catalogue }),
+            tenant: status.map(tenant).map(Arc::new),
+            subject: SubjectFacts::Member(None),
+            resources: BTreeMap::new(),
+            revision: Revision(revision),
+            epoch: Epoch::default(),
+            now: Instant::from_micros(now),
+            tier: Tier::Near,
+            degraded: false,
+        }
+    }
+
+    fn compared(cached: &Snapshot, again: Snapshot) -> SelfCheck {
+        let inquiry = Inquiry {
+            tenant: TenantId::parse("acme").unwrap(),
+            subject: Presented::User(UserId::parse("ben").unwrap()),
+            country: None,
+            email_domain: None,
+            freshness: Freshness::MinimizeLatency,
+        };
+        let item = Item {
+            action: "view".to_owned(),
+            kind: "section".to_owned(),
+            id: ResourceId::parse("logs").unwrap(),
+        };
+        let decision = ask(cached, &inquiry, &item, decide).unwrap();
+        compare(&inquiry, &item, cached, &decision, again)
+    }
+
+    #[test]
+    fn only_another_decision_at_the_same_revision_is_a_mismatch() {
+        let cached = snapshot(Some(TenantStatus::Active), 4, 1);
+        assert_eq!(compared(&cached, snapshot(Some(TenantStatus::Active), 4, 1_000)), SelfCheck::Same);
+        assert_eq!(compared(&cached, snapshot(Some(TenantStatus::Suspended), 4, 1)), SelfCheck::Mismatch);
+        assert_eq!(compared(&cached, snapshot(None, 4, 1)), SelfCheck::Mismatch);
+        assert_eq!(compared(&cached, snapshot(Some(TenantStatus::Suspended), 5, 1)), SelfCheck::Moved);
+        let restored = Snapshot { epoch: Epoch([1; 16]), ..snapshot(None, 4, 1) };
+        assert_eq!(compared(&cached, restored), SelfCheck::Moved);
+    }
+
+    #[test]
+    fn one_in_ten_thousand_is_due() {
+        let doubt = Doubt::default();
+        let due: Vec<_> = (0..30_000).filter(|_| doubt.is_due()).collect();
+        assert_eq!(due, [9_999, 19_999, 29_999]);
+    }
+}

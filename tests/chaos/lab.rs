@@ -40,11 +40,21 @@ pub(crate) struct Tuning {
     pub(crate) slip: Option<&'static str>,
     /// Whether the replicas know of Redis.
     pub(crate) redis: bool,
+    /// Whether they are linked to Postgres and Redis without a proxy: nothing can be broken then.
+    pub(crate) direct: bool,
 }
 
 impl Default for Tuning {
     fn default() -> Self {
-        Self { lease_ms: 600, poll_ms: 50, suspend_ms: 400, stall_ms: 0, slip: None, redis: true }
+        Self {
+            lease_ms: 600,
+            poll_ms: 50,
+            suspend_ms: 400,
+            stall_ms: 0,
+            slip: None,
+            redis: true,
+            direct: false,
+        }
     }
 }
 
@@ -67,7 +77,12 @@ impl Lab {
             let pool = Link::open(postgres.address()).await;
             let feed = Link::open(postgres.address()).await;
             let far = Link::open(redis.address()).await;
-            let environment = environment(&tuning, &pool, &feed, &far);
+            let ports = if tuning.direct {
+                [postgres.address().port(), postgres.address().port(), redis.address().port()]
+            } else {
+                [pool.port(), feed.port(), far.port()]
+            };
+            let environment = environment(&tuning, ports);
             replicas.push(Replica::new(&keeper, number, environment));
             links.push([pool, feed, far]);
         }
@@ -90,8 +105,8 @@ impl Lab {
     }
 }
 
-fn environment(tuning: &Tuning, pool: &Link, feed: &Link, far: &Link) -> Vec<(String, String)> {
-    let database = |link: &Link| format!("postgres://postgres@127.0.0.1:{}/postgres", link.port());
+fn environment(tuning: &Tuning, [pool, feed, far]: [u16; 3]) -> Vec<(String, String)> {
+    let database = |port: u16| format!("postgres://postgres@127.0.0.1:{port}/postgres");
     let mut set = vec![
         ("SERVER__LISTEN", "127.0.0.1:0".to_owned()),
         ("SERVER__WORKERS", "2".to_owned()),
@@ -110,7 +125,7 @@ fn environment(tuning: &Tuning, pool: &Link, feed: &Link, far: &Link) -> Vec<(St
             ("CACHE__SUSPEND_MS", tuning.suspend_ms.to_string()),
         ]);
         if tuning.redis {
-            set.push(("REDIS__URL", format!("redis://127.0.0.1:{}", far.port())));
+            set.push(("REDIS__URL", format!("redis://127.0.0.1:{far}")));
         }
         if tuning.stall_ms > 0 {
             set.push(("TEST__STALL_MS", tuning.stall_ms.to_string()));

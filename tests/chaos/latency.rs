@@ -25,19 +25,19 @@ pub(crate) struct Measured {
 /// Measures with each kind of hint, and prints it.
 pub(crate) async fn measure_all(seed: u64) -> Vec<Measured> {
     let mut all = Vec::new();
+    let direct = Tuning { direct: true, ..Tuning::default() };
+    let run = Run::start(Lab::start(direct.clone()).await, seed).await;
+    all.push(measure("hints by Redis", &run, seed).await);
+    let run = Run::start(Lab::start(Tuning { redis: false, ..direct }).await, seed).await;
+    all.push(measure("no Redis: hints by NOTIFY", &run, seed).await);
     let lab = Lab::start(Tuning::default()).await;
     let run = Run::start(lab.clone(), seed).await;
-    all.push(measure("hints by Redis", &run, seed).await);
     for replica in 0..REPLICAS {
         lab.link(replica, Service::Redis).set(Way::Hole, Way::Hole);
     }
     all.push(measure("Redis black-holed: hints by NOTIFY", &run, seed).await);
     (0..REPLICAS).for_each(|replica| lab.link(replica, Service::Feed).mute(true));
     all.push(measure("no hints: polls alone", &run, seed).await);
-    drop((run, lab));
-    let lab = Lab::start(Tuning { redis: false, ..Tuning::default() }).await;
-    let run = Run::start(lab, seed).await;
-    all.push(measure("no Redis: hints by NOTIFY", &run, seed).await);
     all
 }
 

@@ -152,11 +152,15 @@ impl Server {
 
     /// How many checks were decided by facts of a tier.
     pub(crate) fn decided(&self, tier: &str) -> u64 {
-        let (_, text) = crate::binary::get(&self.running.admin.to_string(), "/metrics");
         let label = format!("tier=\"{tier}\"}}");
-        let lines =
-            text.lines().filter(|line| line.starts_with("doorward_checks_total") && line.contains(&label));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+        self.counted(|series| series.starts_with("doorward_checks_total") && series.contains(&label))
+    }
+
+    /// The sum of the counters whose series, name and labels, are meant.
+    pub(crate) fn counted(&self, is_meant: impl Fn(&str) -> bool) -> u64 {
+        let (_, text) = crate::binary::get(&self.running.admin.to_string(), "/metrics");
+        let series = text.lines().filter_map(|line| line.rsplit_once(' '));
+        series.filter(|(series, _)| is_meant(series)).filter_map(|(_, value)| value.parse::<u64>().ok()).sum()
     }
 
     /// The operator's client.
