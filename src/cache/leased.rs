@@ -208,3 +208,6 @@ impl Away {
         self.0.load().as_deref().is_some_and(|failed| steady.now().since(*failed) < AWAY)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,35 +82,22 @@ mod tests {
     use doorward_engine::instant::Instant;
     use doorward_engine::snapshot::TenantFacts;
     use doorward_engine::status::TenantStatus;
-    use doorward_engine::subscription::{Subscription, SubscriptionState};
+    use doorward_engine::tenant::Tenant;
 
     use super::*;
     use crate::catalogue;
     use crate::resolver::Presented;
+    use crate::service::member::sample::tenant;
     use crate::store::{Epoch, InForce, SubjectFacts};
 
     fn snapshot(status: Option<TenantStatus>, revision: u64, now: i64) -> Snapshot {
         let document = catalogue::SHIPPED.to_owned();
         let catalogue = catalogue::parse(&document).unwrap();
-        let subscription = Subscription {
-            state: SubscriptionState::Active,
-            complimentary: false,
-            trial_end: None,
-            period_end: None,
-            grace_end: None,
-            access_until: None,
-        };
-        let tenant = |status| TenantFacts {
-            status,
-            subscription,
-            plan_sections: Default::default(),
-            switches: Default::default(),
-            defaults: Default::default(),
-            firewall: Default::default(),
-        };
+        let tenant = |status| TenantFacts::over(&Tenant { status, ..tenant() }, &catalogue);
+        let tenant = status.map(tenant).map(Arc::new);
         Snapshot {
             in_force: Arc::new(InForce { version: 1, digest: String::new(), document, catalogue }),
-            tenant: status.map(tenant).map(Arc::new),
+            tenant,
             subject: SubjectFacts::Member(None),
             resources: BTreeMap::new(),
             revision: Revision(revision),

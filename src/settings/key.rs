@@ -56,7 +56,7 @@ pub(super) const KEYS: &[Key] = &[
         number(&mut s.database.writes_max, text, 1..=1000)
     }),
     Key::secret("database.direct_url", "postgres://USER:PASSWORD@HOST/DATABASE", |s, text| {
-        text.is_empty() || url(&mut s.database.direct_url, text)
+        direct_url(&mut s.database.direct_url, text)
     }),
     Key::secret("redis.url", REDIS, |s, text| redis_url(&mut s.redis.url, text)),
     Key::new("redis.ca_file", "the path of a PEM file", |s, text| {
@@ -71,7 +71,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("cache.lease_ms", "milliseconds from 100 to 60000", |s, text| {
         number(&mut s.cache.lease_ms, text, 100..=60_000)
     }),
-    Key::new("cache.poll_ms", "milliseconds from 5 to 10000, less than half of the lease", |s, text| {
+    Key::new("cache.poll_ms", "milliseconds from 5 to 10000, at most half of the lease", |s, text| {
         number(&mut s.cache.poll_ms, text, 5..=10_000)
     }),
     Key::new("cache.suspend_ms", "milliseconds from 50 to 60000", |s, text| {
@@ -151,6 +151,12 @@ fn url(slot: &mut SecretString, text: &str) -> bool {
     let starts = ["postgres://", "postgresql://", "sqlite://"];
     let rest = starts.iter().find_map(|start| text.strip_prefix(start));
     keep(slot, rest.filter(|rest| !rest.is_empty()).map(|_| text.into()))
+}
+
+/// An empty one: it is that of the pools. A file has no pooler.
+fn direct_url(slot: &mut SecretString, text: &str) -> bool {
+    let good = text.is_empty() || !text.starts_with("sqlite:") && url(&mut SecretString::default(), text);
+    keep(slot, good.then(|| text.into()))
 }
 
 /// An empty one: there is no Redis.

@@ -257,6 +257,12 @@ impl Settings {
             problems
                 .missing("keys.root", "every replica needs the same one; `openssl rand -hex 32` makes one");
         }
+        let Cache { poll_ms, lease_ms, .. } = self.cache;
+        if poll_ms.saturating_mul(2) > lease_ms {
+            problems.conflict(format!(
+                "cache.poll_ms is {poll_ms} and cache.lease_ms {lease_ms}: the lease must be twice as long at the least"
+            ));
+        }
         problems.or(())
     }
 

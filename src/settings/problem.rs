@@ -114,6 +114,11 @@ impl Problems {
         self.other(&given.source, &format!("{name}{what} not allowed; allowed: {}", key.allowed));
     }
 
+    /// Settings that cannot both be what they are.
+    pub(super) fn conflict(&mut self, what: String) {
+        self.0.push(what);
+    }
+
     /// A setting that must be there is not.
     pub(super) fn missing(&mut self, name: &str, why: &str) {
         let allowed = super::key::find(name).map_or("", |key| key.allowed);

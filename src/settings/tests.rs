@@ -47,6 +47,16 @@ fn every_key_can_be_set_in_every_layer() {
         ("database.url", "sqlite:///tmp/d.db"),
         ("database.reads_max", "2"),
         ("database.writes_max", "3"),
+        ("database.direct_url", "postgres://h/d"),
+        ("redis.url", "rediss+sentinel://u:p@h1,h2/master"),
+        ("redis.ca_file", "/ca.pem"),
+        ("redis.ttl_s", "60"),
+        ("cache.near_mb", "1"),
+        ("cache.lease_ms", "100"),
+        ("cache.poll_ms", "5"),
+        ("cache.suspend_ms", "50"),
+        ("cache.coherence", "wait_only"),
+        ("cache.stale_ms", "1"),
         ("auth.operator_token", "0123456789abcdef"),
         ("keys.root", "/k"),
         ("keys.previous", "file:k"),
@@ -67,7 +77,8 @@ fn every_key_can_be_set_in_every_layer() {
         let variable = problem::variable(name);
         let by_variable = of_environment(&[(&variable, value)]).unwrap();
         assert_eq!(format!("{by_file:?}"), format!("{by_variable:?}"), "{name}");
-        let secret = ["database.url", "auth.operator_token"].contains(&name);
+        let secret =
+            ["database.url", "database.direct_url", "redis.url", "auth.operator_token"].contains(&name);
         assert!(secret || !is_default(&by_file), "{name}");
     }
 }
@@ -84,7 +95,7 @@ fn an_unknown_key_of_a_file_is_named_with_its_line_and_what_there_is() {
 fn an_unknown_section_is_named() {
     for (text, expected) in [
         ("[sever]\nlisten = \"0.0.0.0:1\"", "`sever.listen`; did you mean server.listen?"),
-        ("[redis]\nurl = \"redis://h\"", "`redis.url`; did you mean database.url?"),
+        ("[radis]\nurl = \"redis://h\"", "`radis.url`; did you mean redis.url?"),
         ("[telemetry]", "`telemetry`; there are: server.listen, "),
         ("listen = \"0.0.0.0:1\"", "`listen`; did you mean server.listen?"),
         ("[server.listen]\nport = 1", "`server.listen`: a value of type table is not allowed"),
@@ -103,7 +114,7 @@ fn an_unknown_variable_is_named_with_the_one_that_was_meant() {
     assert!(said.contains("did you mean DOORWARD_SERVER__LISTEN?"), "{said}");
     assert!(said.contains("DOORWARD_LOG__LEVEL"), "{said}");
     for name in
-        ["DOORWARD_REDIS__URL", "DOORWARD_X", "DOORWARD_", "DOORWARD_SERVER__LISTEN__X", "DOORWARD_PORT"]
+        ["DOORWARD_REDIS__URI", "DOORWARD_X", "DOORWARD_", "DOORWARD_SERVER__LISTEN__X", "DOORWARD_PORT"]
     {
         assert!(of_environment(&[(name, "5")]).is_err(), "{name}");
     }
@@ -215,6 +226,14 @@ fn what_a_server_needs_is_told_with_how_to_set_it() {
     let said = postgres.require_for_serving().unwrap_err().to_string();
     assert!(said.starts_with("keys.root is not set (every replica needs the same one"), "{said}");
     assert!(postgres.keys().is_err() && postgres.require_database().is_ok());
+
+    let slow = ("DOORWARD_CACHE__POLL_MS", "1501");
+    let slow = of_environment(&[token, ("DOORWARD_DATABASE__URL", "sqlite:///d.db"), slow]).unwrap();
+    let said = slow.require_for_serving().unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "cache.poll_ms is 1501 and cache.lease_ms 3000: the lease must be twice as long at the least"
+    );
 
     let sqlite = of_environment(&[token, ("DOORWARD_DATABASE__URL", "sqlite:///d.db")]).unwrap();
     assert!(sqlite.require_for_serving().is_ok());

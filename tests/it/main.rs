@@ -21,6 +21,7 @@ mod far;
 mod firewall;
 mod grants;
 mod invitations;
+mod keeper;
 mod kill;
 mod lifecycle;
 mod lists;

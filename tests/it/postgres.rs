@@ -6,13 +6,14 @@
 #![expect(clippy::panic, reason = "a test without its database must fail, and say why")]
 #![expect(clippy::disallowed_methods, reason = "the harness is configured by the environment")]
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::keeper::Keeper;
 
 /// Names the directory that holds `initdb`, `postgres` and `createdb`; what it says is never overruled.
 const DIRECTORY_VARIABLE: &str = "DOORWARD_TEST_POSTGRES";
@@ -136,10 +137,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     fn start(options: &[&str]) -> Self {
         let programs = programs();
-        let mut keeper = Keeper::start(&programs, options);
+        let arguments: Vec<_> = std::iter::once(&*programs).chain(options.iter().map(Path::new)).collect();
+        let mut keeper = Keeper::start("Postgres", KEEPER, &arguments, unprivileged());
         let started = (0..START_ATTEMPTS_MAX).find_map(|_| {
             let port = free_port();
-            keeper.serves_on(port, "QUIT").then_some(port)
+            serves_on(&mut keeper, port, "QUIT").then_some(port)
         });
         match started {
             Some(port) => Self { programs, port, databases: AtomicU32::new(0), keeper },
@@ -154,7 +156,7 @@ impl Cluster {
 
     /// Ends the server in order.
     pub(crate) fn stop(&mut self) {
-        self.keeper.serves_on("none", "INT");
+        serves_on(&mut self.keeper, "none", "INT");
     }
 
     /// Starts one that was stopped.
@@ -175,7 +177,7 @@ impl Cluster {
     }
 
     fn start_again(&mut self, signal: &str) {
-        if !self.keeper.serves_on(self.port, signal) {
+        if !serves_on(&mut self.keeper, self.port, signal) {
             panic!("Postgres did not start again:\n{}", self.log());
         }
     }
@@ -241,6 +243,11 @@ impl Cluster {
     }
 }
 
+/// Whether a server listens there, after one that runs was ended with the signal.
+fn serves_on(keeper: &mut Keeper, port: impl std::fmt::Display, signal: &str) -> bool {
+    keeper.order(&format!("{port} {signal}")) == "ready"
+}
+
 /// A client that is told where to go by its arguments alone.
 fn without_variables(command: &mut Command) -> &mut Command {
     for variable in
@@ -249,60 +256,6 @@ fn without_variables(command: &mut Command) -> &mut Command {
         command.env_remove(variable);
     }
     command
-}
-
-/// The running script and the one pipe that keeps it and its server alive.
-struct Keeper {
-    child: Child,
-    orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-    directory: PathBuf,
-}
-
-impl Keeper {
-    fn start(programs: &Path, options: &[&str]) -> Self {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", KEEPER, "keeper"]).arg(programs).args(options).current_dir("/").process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        if let Some((user, group)) = unprivileged() {
-            command.uid(user).gid(group);
-        }
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("could not run `/bin/sh`: {error}"));
-        let (orders, answers) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
-        let answers = answers.unwrap_or_else(|| panic!("the keeper has no stdout"));
-        let mut keeper = Self { child, orders, answers, directory: PathBuf::new() };
-        keeper.directory = PathBuf::from(keeper.answer());
-        if !keeper.directory.is_absolute() {
-            panic!("no directory for Postgres could be made below TMPDIR or /tmp");
-        }
-        keeper
-    }
-
-    fn serves_on(&mut self, port: impl std::fmt::Display, signal: &str) -> bool {
-        let sent = self.orders.as_mut().is_some_and(|orders| writeln!(orders, "{port} {signal}").is_ok());
-        sent && self.answer() == "ready"
-    }
-
-    fn answer(&mut self) -> String {
-        let mut line = String::new();
-        match self.answers.read_line(&mut line) {
-            Ok(_) => line.trim_end().to_owned(),
-            Err(error) => panic!("the keeper of Postgres does not answer: {error}"),
-        }
-    }
-
-    fn log(&self) -> String {
-        let bytes = std::fs::read(self.directory.join("log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        drop(self.orders.take());
-        // It ends by itself at the pipe's end; a failure to wait for that leaves nothing to do.
-        let _ = self.child.wait();
-    }
 }
 
 /// The directory of the programs: the variable's or none; else one on PATH, else the newest installed.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Redis, Reply, free_port, until};
+use super::{Redis, Reply, free_port, until, write};
 
 /// A server that also speaks TLS, and the certificate authority that vouches for it.
 pub(crate) struct Tls {
@@ -23,7 +23,7 @@ impl Tls {
             redis.port
         );
         redis.stop();
-        redis.keeper.write("redis.conf", lines.as_bytes());
+        write(&redis.keeper, "redis.conf", lines.as_bytes());
         redis.start_again();
         Self { redis, port }
     }

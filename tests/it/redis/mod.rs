@@ -11,13 +11,13 @@ mod link;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::forms::{Tls, Watched, cluster};
 pub(crate) use self::link::Link;
+use crate::keeper::Keeper;
 
 const START_ATTEMPTS_MAX: u32 = 5;
 const READY_MAX: Duration = Duration::from_secs(20);
@@ -75,13 +75,13 @@ impl Redis {
     }
 
     fn start_as(lines: &str, option: &'static str) -> Self {
-        let mut keeper = Keeper::start();
+        let mut keeper = keeper();
         for _ in 0..START_ATTEMPTS_MAX {
             let port = free_port();
             let lines = format!("bind 127.0.0.1\nport {port}\nsave \"\"\nappendonly no\n{lines}\n");
             let lines =
                 if option.is_empty() { lines } else { lines.replace("save \"\"\nappendonly no\n", "") };
-            keeper.write("redis.conf", lines.as_bytes());
+            write(&keeper, "redis.conf", lines.as_bytes());
             let mut redis = Self { keeper, port, option };
             if redis.try_start() {
                 return redis;
@@ -111,9 +111,15 @@ impl Redis {
         self.keeper.directory.join(name)
     }
 
+    fn order(&mut self, order: &str) {
+        if self.keeper.order(order) != "done" {
+            panic!("the keeper of Redis does not obey:\n{}", self.keeper.log());
+        }
+    }
+
     /// Kills the server: what it held is gone.
     pub(crate) fn stop(&mut self) {
-        self.keeper.order("stop");
+        self.order("stop");
     }
 
     /// Starts it again, on the same port.
@@ -125,12 +131,12 @@ impl Redis {
 
     /// Holds the server as it is: connections stay open, nothing is answered.
     pub(crate) fn pause(&mut self) {
-        self.keeper.order("pause");
+        self.order("pause");
     }
 
     /// Lets it go on.
     pub(crate) fn resume(&mut self) {
-        self.keeper.order("resume");
+        self.order("resume");
     }
 
     /// Empties it.
@@ -160,7 +166,7 @@ impl Redis {
     }
 
     fn try_start(&mut self) -> bool {
-        self.keeper.order(&format!("start {}", self.option));
+        self.order(&format!("start {}", self.option));
         let ours = self.file("redis.conf");
         let until = Instant::now() + READY_MAX;
         while Instant::now() < until {
@@ -210,66 +216,17 @@ fn until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// The running script and the one pipe that keeps it and its server alive.
-struct Keeper {
-    child: Child,
-    orders: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-    directory: PathBuf,
+fn keeper() -> Keeper {
+    let found = Command::new("redis-server").arg("--version").stdin(Stdio::null()).output();
+    if let Err(error) = found {
+        panic!("`redis-server` does not run ({error}): install it; `./scripts/test.sh` does");
+    }
+    Keeper::start("Redis", KEEPER, &[], None)
 }
 
-impl Keeper {
-    fn start() -> Self {
-        let found = Command::new("redis-server").arg("--version").stdin(Stdio::null()).output();
-        if let Err(error) = found {
-            panic!("`redis-server` does not run ({error}): install it; `./scripts/test.sh` does");
-        }
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", KEEPER, "keeper"]).current_dir("/").process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("could not run `/bin/sh`: {error}"));
-        let (orders, answers) = (child.stdin.take(), child.stdout.take().map(BufReader::new));
-        let answers = answers.unwrap_or_else(|| panic!("the keeper has no stdout"));
-        let mut keeper = Self { child, orders, answers, directory: PathBuf::new() };
-        keeper.directory = PathBuf::from(keeper.answer());
-        if !keeper.directory.is_absolute() {
-            panic!("no directory for Redis could be made below TMPDIR or /tmp");
-        }
-        keeper
-    }
-
-    fn order(&mut self, order: &str) {
-        let sent = self.orders.as_mut().is_some_and(|orders| writeln!(orders, "{order}").is_ok());
-        if !sent || self.answer() != "done" {
-            panic!("the keeper of Redis does not obey:\n{}", self.log());
-        }
-    }
-
-    fn answer(&mut self) -> String {
-        let mut line = String::new();
-        match self.answers.read_line(&mut line) {
-            Ok(_) => line.trim_end().to_owned(),
-            Err(error) => panic!("the keeper of Redis does not answer: {error}"),
-        }
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) {
-        if let Err(error) = std::fs::write(self.directory.join(name), bytes) {
-            panic!("{}: {error}", self.directory.display());
-        }
-    }
-
-    fn log(&self) -> String {
-        let bytes = std::fs::read(self.directory.join("log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        drop(self.orders.take());
-        // It ends by itself at the pipe's end; a failure to wait for that leaves nothing to do.
-        let _ = self.child.wait();
+fn write(keeper: &Keeper, name: &str, bytes: &[u8]) {
+    if let Err(error) = std::fs::write(keeper.directory.join(name), bytes) {
+        panic!("{}: {error}", keeper.directory.display());
     }
 }
 
