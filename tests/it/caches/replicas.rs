@@ -120,6 +120,31 @@ fn waiting_for_the_lease_alone_is_enough_where_the_registry_is_not_wanted() {
     });
 }
 
+#[test]
+fn a_replica_that_is_stopped_in_order_keeps_nobody_waiting() {
+    let url = postgres::fresh_database();
+    let clock = Clock::manual(NOW);
+    let patient = |settings: &mut Settings| {
+        (settings.cache.lease_ms, settings.cache.suspend_ms) = (60_000, 60_000);
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(doorward::store::sql::migrate(&url)).unwrap();
+    let leaving = harness::start_with(&url, &clock, patient);
+    let staying = harness::start_with(&url, &clock, patient);
+    let server = runtime.block_on(Server::over(staying, &url, &clock));
+    runtime.block_on(async {
+        server.tenant("acme").await;
+        server.agent("acme", "a1").await;
+        server.user("acme", "u1").await;
+    });
+    leaving.stop();
+    let before = Stopwatch::start();
+    assert!(runtime.block_on(grant(&server, "u1", true)).enforced);
+    assert!(before.elapsed() < Duration::from_secs(30), "it waited for the lease of one that has gone");
+    let stopped = runtime.spawn_blocking(move || server.running.stop());
+    runtime.block_on(stopped).unwrap();
+}
+
 on_both!(an_answer_says_whether_it_is_enforced, |server| {
     server.tenant("acme").await;
     server.agent("acme", "a1").await;
