@@ -220,8 +220,11 @@ impl View {
     /// The state is locked for writing: nothing is told meanwhile. Whether the fact is new.
     fn keep(&self, state: &State, near: &Near, part: &Part, fact: &Fact) -> bool {
         let reference = PartRef::from(part);
-        let held = near.get(self.id, reference).map(|held| held.revision);
-        let is_new = held.is_none_or(|held| held < fact.revision);
+        let is_ahead = fact.revision > state.applied;
+        let is_new = near.get(self.id, reference).is_none_or(|held| {
+            // What is ahead of the feed must wait for it: where nothing has changed, what is usable now stays.
+            held.revision < fact.revision && !(is_ahead && held.value == fact.value)
+        });
         let recent = fact.revision >= state.required(self.hash(reference));
         if is_new && recent {
             near.insert(self.id, part.clone(), fact.clone());

@@ -82,8 +82,18 @@ fn a_fact_that_is_ahead_of_the_feed_waits_for_it() {
     let filled = view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(6)));
     assert!(filled.ahead);
     assert_eq!(answer(&memory, &view), None, "an answer would be of two revisions");
-    memory.apply(Some(&[changed("acme", 6, Some(vec![Part::Tenant, Part::Member(member_id())]))]));
+    memory.apply(Some(&[changed("acme", 6, Some(vec![Part::Member(member_id())]))]));
     assert_eq!(answer(&memory, &view), Some(6));
+}
+
+#[test]
+fn a_load_that_is_ahead_takes_nothing_away_that_has_not_changed() {
+    let (memory, view) = filled(4);
+    let filled = view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(6)));
+    assert!(filled.ahead && filled.facts.is_empty(), "at 6 the same is true as at 4");
+    assert_eq!(answer(&memory, &view), Some(4));
+    view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(7)));
+    assert_eq!(answer(&memory, &view), None, "at 7 it is not");
 }
 
 #[test]
@@ -103,6 +113,16 @@ fn facts_in_memory_stay_however_many_others_are_touched_and_late_ones_are_refuse
     assert!(!far("never-touched", 1));
     assert!(far("never-touched", many));
     assert!(!far(&format!("m{many}"), many - 1), "touched later");
+}
+
+#[test]
+fn a_touched_fact_does_not_come_back_when_its_touch_is_forgotten() {
+    let (memory, view) = filled(1);
+    memory.apply(Some(&[changed("acme", 2, Some(vec![Part::Member(member_id())]))]));
+    for revision in 3..TOUCHED_MAX as u64 * 2 {
+        memory.apply(Some(&[changed("acme", revision, Some(vec![member(&format!("m{revision}"))]))]));
+    }
+    assert_eq!(answer(&memory, &view), None);
 }
 
 #[test]
