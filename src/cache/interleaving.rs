@@ -94,7 +94,7 @@ impl Feed for World {
     async fn acknowledge(&self, replica: &ReplicaId, position: &Position) -> Result<(), StoreError> {
         yield_now().await;
         let revision = Revision(position.0.parse().unwrap());
-        self.read(|rows| rows.replicas.get_mut(replica).map(|applied| *applied = revision));
+        self.statement(|rows| rows.replicas.get_mut(replica).map(|applied| *applied = revision)).await;
         Ok(())
     }
 
