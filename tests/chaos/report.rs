@@ -85,8 +85,10 @@ pub(crate) fn markdown(arguments: &Arguments, phases: &[Outcome], latencies: &[M
     let mut page = String::from("# Chaos: a soak run\n\n");
     let _ = writeln!(
         page,
-        "`cargo test --features slips --test chaos -- {}`, seed {}.\n",
-        arguments.line, arguments.seed
+        "`cargo test {}--features slips --test chaos -- {}`, seed {}.\n",
+        if cfg!(debug_assertions) { "" } else { "--release " },
+        arguments.line,
+        arguments.seed
     );
     page.push_str(&parameters());
     page.push_str(&totals(phases));
