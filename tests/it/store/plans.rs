@@ -48,12 +48,12 @@ fn a_poll_and_a_look_at_the_registry_read_no_table_from_end_to_end() {
             (poll, "text, text", "'r1', '900:905:901,903'"),
             (registry, "text[], bigint[]", "'{@platform,@platform}', '{7,8}'"),
         ];
-        for (statement, types, values) in explained {
+        for (which, (statement, types, values)) in explained.into_iter().enumerate() {
             for mode in ["force_custom_plan", "force_generic_plan"] {
-                let all = format!(
-                    "DEALLOCATE ALL; SET plan_cache_mode = {mode}; PREPARE asked ({types}) AS {statement}"
-                );
-                let explain = format!("EXPLAIN (COSTS OFF) EXECUTE asked ({values})");
+                // A name of its own: what is deallocated would be the driver's statements too.
+                let asked = format!("{mode}_{which}");
+                let all = format!("SET plan_cache_mode = {mode}; PREPARE {asked} ({types}) AS {statement}");
+                let explain = format!("EXPLAIN (COSTS OFF) EXECUTE {asked} ({values})");
                 let plan = lines(&tables.on_one_connection(&all, &explain).await);
                 assert!(!plan.contains("Seq Scan on change_log"), "{mode}:\n{plan}");
                 assert!(plan.contains("on change_log"), "{mode}:\n{plan}");
