@@ -9,6 +9,9 @@
     reason = "it measures real time, and clears the environment of what it starts"
 )]
 
+#[path = "../support/machine.rs"]
+mod machine;
+
 mod arguments;
 mod checker;
 mod fault;

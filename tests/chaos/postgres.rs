@@ -1,23 +1,13 @@
 //! A private Postgres that can be stopped at once and started again on the same port and data.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::keeper::{Keeper, Process, Program, tail};
+use crate::machine::{free_port, programs, unprivileged};
 
-/// Names the directory that holds `initdb` and `postgres`; what it says is never overruled.
-const DIRECTORY_VARIABLE: &str = "DOORWARD_TEST_POSTGRES";
-/// Where packages put the programs: a parent, the start of the versioned name, the rest of the path.
-const INSTALLED: [(&str, &str, &str); 5] = [
-    ("/usr/lib/postgresql", "", "bin"),
-    ("/usr/libexec", "postgresql", ""),
-    ("/usr", "pgsql-", "bin"),
-    ("/opt/homebrew/opt", "postgresql@", "bin"),
-    ("/usr/local/opt", "postgresql@", "bin"),
-];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The server.
@@ -108,53 +98,4 @@ impl Postgres {
         }
         false
     }
-}
-
-/// The directory of the programs: the variable's, else one on PATH, else the newest installed.
-fn programs() -> PathBuf {
-    let has = |directory: &PathBuf| {
-        directory.is_absolute()
-            && ["initdb", "postgres"].iter().all(|program| directory.join(program).is_file())
-    };
-    if let Some(named) = std::env::var_os(DIRECTORY_VARIABLE).map(PathBuf::from) {
-        assert!(has(&named), "{DIRECTORY_VARIABLE} names no directory of Postgres: {}", named.display());
-        return named;
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).find(has);
-    let newest = || installed().into_iter().filter(|(_, directory)| has(directory)).max();
-    let found = on_path.or_else(|| newest().map(|(_, directory)| directory));
-    found.expect("no Postgres was found; `./scripts/test.sh` installs it")
-}
-
-fn installed() -> Vec<(u32, PathBuf)> {
-    let below = |(parent, start, rest): (&str, &str, &str)| {
-        let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
-        let versioned = entries.filter_map(|entry| {
-            let version = entry.file_name().to_str()?.strip_prefix(start)?.parse().ok()?;
-            Some((version, entry.path().join(rest)))
-        });
-        versioned.collect::<Vec<_>>()
-    };
-    INSTALLED.into_iter().flat_map(below).collect()
-}
-
-/// Whom the server runs as where this process is root, which Postgres refuses: user and group id.
-fn unprivileged() -> Option<(u32, u32)> {
-    if id(&["-u"])? != 0 {
-        return None;
-    }
-    let known =
-        ["postgres", "nobody"].into_iter().find_map(|name| Some((id(&["-u", name])?, id(&["-g", name])?)));
-    Some(known.expect("Postgres does not run as root, and there is no user `postgres` or `nobody`"))
-}
-
-fn id(arguments: &[&str]) -> Option<u32> {
-    let output = Command::new("id").args(arguments).stdin(Stdio::null()).output().ok()?;
-    String::from_utf8_lossy(&output.stdout).trim().parse().ok()
-}
-
-/// A port that was free a moment ago; who loses it to another process in between asks again.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::keeper::{Keeper, Process, Program, tail};
-use crate::postgres::free_port;
+use crate::machine::free_port;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How many keys a poisoning looks at.

@@ -5,6 +5,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../support/machine.rs"]
+mod machine;
+
 mod harness;
 mod postgres;
 

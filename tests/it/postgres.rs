@@ -1,4 +1,4 @@
-//! Private Postgres servers for the tests: finds the programs, starts a cluster, hands out databases; knows nothing of Doorward.
+//! Private Postgres servers for the tests: starts a cluster, hands out databases; knows nothing of Doorward.
 //!
 //! A cluster belongs to this process and ends with it, however it ends. The shell script below owns the server and reads
 //! from a pipe that only this process writes to: the pipe's end of file, which a `kill -9` brings too, is the order to
@@ -7,27 +7,15 @@
 #![expect(clippy::disallowed_methods, reason = "the harness is configured by the environment")]
 
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::keeper::Keeper;
+use crate::machine::{free_port, programs, unprivileged};
 
-/// Names the directory that holds `initdb`, `postgres` and `createdb`; what it says is never overruled.
-const DIRECTORY_VARIABLE: &str = "DOORWARD_TEST_POSTGRES";
-const PROGRAMS: [&str; 3] = ["initdb", "postgres", "createdb"];
 const START_ATTEMPTS_MAX: u32 = 5;
-
-/// Where packages put the programs without putting them on PATH: parent, start of the versioned name, rest of the path.
-const INSTALLED: [(&str, &str, &str); 5] = [
-    ("/usr/lib/postgresql", "", "bin"),
-    ("/usr/libexec", "postgresql", ""),
-    ("/usr", "pgsql-", "bin"),
-    ("/opt/homebrew/opt", "postgresql@", "bin"),
-    ("/usr/local/opt", "postgresql@", "bin"),
-];
 
 /// Arguments: the directory of the programs, then options for the server. Answers on stdout: first the directory it
 /// made, then, for each port and signal read from stdin, `ready` or `failed`; a server that runs is ended with the
@@ -256,67 +244,4 @@ fn without_variables(command: &mut Command) -> &mut Command {
         command.env_remove(variable);
     }
     command
-}
-
-/// The directory of the programs: the variable's or none; else one on PATH, else the newest installed.
-fn programs() -> PathBuf {
-    if let Some(named) = std::env::var_os(DIRECTORY_VARIABLE) {
-        let named = PathBuf::from(named);
-        return match lacking(&named) {
-            None => named,
-            Some(program) => {
-                panic!("{DIRECTORY_VARIABLE} is `{}`, which has no `{program}`", named.display())
-            }
-        };
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).find(|directory| lacking(directory).is_none());
-    found.or_else(newest_installed).unwrap_or_else(|| {
-        panic!(
-            "no Postgres server was found (`initdb`, `postgres`, `createdb`): install the package `postgresql`, \
-             or let {DIRECTORY_VARIABLE} name the directory that holds them; `./scripts/test.sh` installs it"
-        )
-    })
-}
-
-fn lacking(directory: &Path) -> Option<&'static str> {
-    PROGRAMS.into_iter().find(|program| !directory.is_absolute() || !directory.join(program).is_file())
-}
-
-fn newest_installed() -> Option<PathBuf> {
-    let mut found: Vec<(u32, PathBuf)> = INSTALLED.into_iter().flat_map(installed_below).collect();
-    found.retain(|(_, directory)| lacking(directory).is_none());
-    found.into_iter().max().map(|(_, directory)| directory)
-}
-
-fn installed_below((parent, start, rest): (&str, &str, &str)) -> Vec<(u32, PathBuf)> {
-    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
-    let versioned = entries.filter_map(|entry| {
-        let version = entry.file_name().to_str()?.strip_prefix(start)?.parse().ok()?;
-        Some((version, entry.path().join(rest)))
-    });
-    versioned.collect()
-}
-
-/// Whom the server runs as where this process is root, which Postgres refuses: user and group id.
-fn unprivileged() -> Option<(u32, u32)> {
-    if id(&["-u"])? != 0 {
-        return None;
-    }
-    let known =
-        ["postgres", "nobody"].into_iter().find_map(|name| Some((id(&["-u", name])?, id(&["-g", name])?)));
-    Some(known.unwrap_or_else(|| {
-        panic!("Postgres does not run as root, and there is no user `postgres` or `nobody`")
-    }))
-}
-
-fn id(arguments: &[&str]) -> Option<u32> {
-    let output = Command::new("id").args(arguments).stdin(Stdio::null()).output().ok()?;
-    String::from_utf8_lossy(&output.stdout).trim().parse().ok()
-}
-
-/// A port that was free a moment ago; who loses it to another process in between asks again.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    listener.unwrap_or_else(|error| panic!("no free port on 127.0.0.1: {error}")).port()
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Redis, Reply, free_port, until, write};
+use super::{Redis, Reply, until, write};
+use crate::machine::free_port;
 
 /// A server that also speaks TLS, and the certificate authority that vouches for it.
 pub(crate) struct Tls {

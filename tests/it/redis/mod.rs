@@ -10,7 +10,7 @@ mod forms;
 mod link;
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 pub(crate) use self::forms::{Tls, Watched, cluster};
 pub(crate) use self::link::Link;
 use crate::keeper::Keeper;
+use crate::machine::free_port;
 
 const START_ATTEMPTS_MAX: u32 = 5;
 const READY_MAX: Duration = Duration::from_secs(20);
@@ -228,10 +229,4 @@ fn write(keeper: &Keeper, name: &str, bytes: &[u8]) {
     if let Err(error) = std::fs::write(keeper.directory.join(name), bytes) {
         panic!("{}: {error}", keeper.directory.display());
     }
-}
-
-/// A port that was free a moment ago; who loses it to another process in between asks again.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
-    listener.unwrap_or_else(|error| panic!("no free port on 127.0.0.1: {error}")).port()
 }
