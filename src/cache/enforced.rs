@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_engine::change::Part;
+use doorward_engine::id::TenantId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
@@ -17,8 +18,9 @@ use super::slip::{Slip, slips};
 use super::watch::{Known, Watch, ended_after};
 use crate::clock::Stopwatch;
 use crate::store::feed::Mark;
-use crate::store::{Act, CommitError, Commits, Effect, Needs, Planned, Receipt, Registry, State, StoreError};
-use crate::store::{Target, Wait};
+use crate::store::{
+    Act, CommitError, Commits, Effect, Needs, Planned, Receipt, Registry, State, StoreError, Wait,
+};
 use crate::telemetry::Metrics;
 
 /// How a mutation makes sure that it is known.
@@ -88,22 +90,22 @@ impl<C: Commits, R: Registry> Commits for Enforced<C, R> {
         let inner = Arc::clone(&self.inner);
         // A task of its own: who hangs up after the commit must not keep it from being told.
         let task = self.runtime.spawn(async move {
-            let (target, wait) = (act.target.clone(), act.wait);
+            let wait = act.wait;
             let receipt = inner.commits.commit(act, needs, plan).await?;
-            Ok(inner.enforce(target, wait, receipt).await)
+            Ok(inner.enforce(wait, receipt).await)
         });
         task.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()).into()))
     }
 }
 
 impl<C: Commits, R: Registry> Inner<C, R> {
-    async fn enforce<A>(&self, target: Target, wait: Wait, receipt: Receipt<A>) -> Receipt<A> {
+    async fn enforce<A>(&self, wait: Wait, receipt: Receipt<A>) -> Receipt<A> {
         if receipt.effect == Effect::Validated {
             return receipt;
         }
         let since = Stopwatch::start();
         let mark = Mark { scope: receipt.scope.clone(), revision: receipt.revision };
-        let told = self.tell(&target, receipt.effect, &receipt.touched);
+        let told = self.tell(&receipt.scope, receipt.effect, &receipt.touched);
         let enforced = match wait {
             _ if slips(Slip::NoWait) => {
                 told.await;
@@ -122,7 +124,7 @@ impl<C: Commits, R: Registry> Inner<C, R> {
     }
 
     /// Hints make it fast; that they can be lost is why nothing rests on them.
-    async fn tell(&self, target: &Target, effect: Effect, touched: &BTreeSet<Part>) {
+    async fn tell(&self, scope: &str, effect: Effect, touched: &BTreeSet<Part>) {
         if effect != Effect::Applied {
             return;
         }
@@ -130,10 +132,8 @@ impl<C: Commits, R: Registry> Inner<C, R> {
         let Some(far) = self.far.as_ref().filter(|far| far.is_up()) else {
             return self.registry.hint().await;
         };
-        let tenant = match target {
-            Target::Tenant(tenant) | Target::NewTenant(tenant) => Some(tenant.clone()),
-            Target::Platform => None,
-        };
+        // The platform's is no tenant's id, and nothing of it is in Redis.
+        let tenant = TenantId::parse(scope).ok();
         let catalogue = self.memory.catalogue();
         let scope = tenant.zip(self.memory.epoch()).map(|(tenant, epoch)| Scope { epoch, tenant, catalogue });
         let evict = async {

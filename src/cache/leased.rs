@@ -28,29 +28,14 @@ pub struct Leased<S> {
     away: Arc<Away>,
 }
 
-/// What the caches came to.
-enum Cached {
-    Answer(Snapshot),
-    /// Only if the database cannot be reached.
-    Degraded(Snapshot),
-    Nothing,
-}
-
 impl<S: Snapshots> Leased<S> {
     /// A layer over another, with what the replica remembers and, where there is one, Redis.
     pub fn over(below: S, memory: Arc<Memory>, far: Option<Far>) -> Self {
         Self { below, memory, far, away: Arc::default() }
     }
 
-    async fn cached(&self, ask: &Ask) -> Cached {
-        if let Some(cached) = self.lookup(ask).await {
-            return cached;
-        }
-        Cached::Nothing
-    }
-
-    /// None: facts are missing.
-    async fn lookup(&self, ask: &Ask) -> Option<Cached> {
+    /// The answer of the caches; degraded, it counts only if the database cannot be reached.
+    async fn cached(&self, ask: &Ask) -> Option<Snapshot> {
         let mut shared_loaded = false;
         loop {
             // First the lease, then the view, then the facts: what was told before the lease is in the view.
@@ -59,7 +44,7 @@ impl<S: Snapshots> Leased<S> {
             let view = self.memory.views.get(&ask.tenant)?;
             let (looked, tier) = self.look(&fresh, &view, ask).await;
             match looked {
-                Looked::Found(found) => return Some(self.pass(&fresh, found, tier, ask.freshness).await),
+                Looked::Found(found) => return self.pass(&fresh, found, tier, ask.freshness).await,
                 Looked::Missing(parts) if !shared_loaded && is_shared(&parts, ask) => {
                     // Many members miss it at once when it changes: one load for all of them.
                     self.load(shared(ask, &parts)).await.ok()?;
@@ -97,18 +82,18 @@ impl<S: Snapshots> Leased<S> {
     }
 
     /// The gate: a last look at the clock.
-    async fn pass(&self, fresh: &Fresh, found: Found, tier: Tier, freshness: Freshness) -> Cached {
+    async fn pass(&self, fresh: &Fresh, found: Found, tier: Tier, freshness: Freshness) -> Option<Snapshot> {
         stall().await;
         if let Freshness::AtLeast(seen) = freshness
             && found.revision < seen.revision
         {
-            return Cached::Nothing;
+            return None;
         }
         let snapshot = found.snapshot(fresh, self.memory.lease.now(fresh), tier);
         match self.memory.lease.gate(fresh) {
-            Gate::Open => Cached::Answer(snapshot),
-            Gate::Degraded => Cached::Degraded(Snapshot { degraded: true, ..snapshot }),
-            Gate::Shut => Cached::Nothing,
+            Gate::Open => Some(snapshot),
+            Gate::Degraded => Some(Snapshot { degraded: true, ..snapshot }),
+            Gate::Shut => None,
         }
     }
 
@@ -157,13 +142,12 @@ impl<S: Snapshots> Leased<S> {
 
 impl<S: Snapshots> Snapshots for Leased<S> {
     async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
-        let cached =
-            if self.may_be_cached(ask.freshness) { self.cached(&ask).await } else { Cached::Nothing };
+        let cached = if self.may_be_cached(ask.freshness) { self.cached(&ask).await } else { None };
         let degraded = match cached {
-            Cached::Answer(snapshot) => return Ok(snapshot),
-            Cached::Degraded(snapshot) if self.away.is(&self.memory.lease.steady) => return Ok(snapshot),
-            Cached::Degraded(snapshot) => Some(snapshot),
-            Cached::Nothing => None,
+            Some(snapshot) if !snapshot.degraded || self.away.is(&self.memory.lease.steady) => {
+                return Ok(snapshot);
+            }
+            other => other,
         };
         match (self.load(ask).await, degraded) {
             (Err(StoreError::Unavailable(_)), Some(snapshot)) => {

@@ -56,9 +56,6 @@ pub enum Tier {
 }
 
 impl Tier {
-    /// Every tier, the nearest first.
-    pub const ALL: [Self; 3] = [Self::Near, Self::Far, Self::Store];
-
     /// The name that metrics use.
     #[must_use]
     pub const fn name(self) -> &'static str {

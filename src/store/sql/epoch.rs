@@ -37,7 +37,13 @@ macro_rules! timeline {
         "CASE WHEN pg_is_in_recovery() THEN NULL ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END"
     };
 }
-pub(super) use {cluster, session, timeline};
+/// All that makes a life, as columns.
+macro_rules! life {
+    () => {
+        concat!(session!(), " AS session, ", cluster!(), " AS cluster, ", timeline!(), " AS timeline")
+    };
+}
+pub(super) use {cluster, life, session, timeline};
 
 /// The column of a statement that tells of the session.
 pub(super) fn session_column(dialect: Dialect) -> &'static str {
@@ -116,15 +122,7 @@ impl Life {
 }
 
 async fn learnt<C: ConnectionTrait>(connection: &C) -> Result<Known, StoreError> {
-    let sql = concat!(
-        "SELECT ",
-        session!(),
-        " AS session, ",
-        cluster!(),
-        " AS cluster, ",
-        timeline!(),
-        " AS timeline"
-    );
+    let sql = concat!("SELECT ", life!());
     let row = connection.query_one_raw(Dialect::Postgres.statement(sql, [])).await?;
     let row = row.ok_or_else(|| StoreError::Corrupt("no row for an epoch".to_owned()))?;
     let parts = (row.try_get("", "session")?, row.try_get("", "cluster")?, row.try_get("", "timeline")?);

@@ -8,7 +8,7 @@ use doorward_engine::id::Revision;
 use sea_orm::sqlx::postgres::{PgConnection, PgRow};
 use sea_orm::sqlx::{self, Error, Row as _};
 
-use super::super::epoch::{self, cluster, session, timeline};
+use super::super::epoch::{self, cluster, life, session, timeline};
 use super::super::{StoreError, corrupt};
 use super::link::Link;
 use super::{CHANGES_MAX, now_micros};
@@ -29,12 +29,8 @@ const TAKE_OVER_LOCK: i64 = 0x646f_6f72_636c_7573;
 /// one. Limits: 10,000 rows, 1,000 parts of a row, 8 MiB of parts.
 const POLL: &str = concat!(
     "SELECT ",
-    session!(),
-    " AS session, ",
-    cluster!(),
-    " AS cluster, ",
-    timeline!(),
-    " AS timeline, pg_backend_pid() AS pid, here::text AS here, ",
+    life!(),
+    ", pg_backend_pid() AS pid, here::text AS here, ",
     now_micros!(),
     " AS now_us, \
      coalesce(pg_snapshot_xmax(here) >= pg_snapshot_xmax($2::pg_snapshot), true) AS runs_forward, \
