@@ -2,6 +2,7 @@
 
 mod m0001_foundation;
 mod m0002_replicas;
+mod m0003_callers;
 
 use sea_orm_migration::MigrationTrait;
 
@@ -12,6 +13,10 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_foundation::Migration), Box::new(m0002_replicas::Migration)]
+        vec![
+            Box::new(m0001_foundation::Migration),
+            Box::new(m0002_replicas::Migration),
+            Box::new(m0003_callers::Migration),
+        ]
     }
 }
