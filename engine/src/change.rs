@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::api_key::ApiKey;
+use crate::credential::ServiceCredential;
 use crate::id::{KeyId, MemberId, ResourceId, ResourceRef, TypeKey, UserId};
 use crate::member::{Grant, Invitation, Member, SecretHash};
 use crate::resource::Resource;
@@ -60,6 +61,13 @@ pub enum Change {
         /// The hash of its secret.
         secret: Option<SecretHash>,
     },
+    /// The credential of a service, the hashes of its secrets in it. Of the platform.
+    ServiceCredential {
+        /// As it was.
+        before: Option<ServiceCredential>,
+        /// As it is.
+        after: ServiceCredential,
+    },
     /// The catalogue in force: digests of the documents, and the new document itself.
     Catalogue {
         /// The digest of the one that was in force.
@@ -86,6 +94,8 @@ pub enum Part {
     Resource(ResourceRef),
     /// The platform's catalogue.
     Catalogue,
+    /// The platform's service credentials, all of them.
+    Credentials,
 }
 
 impl std::fmt::Display for Part {
@@ -97,6 +107,7 @@ impl std::fmt::Display for Part {
             Self::Key(id) => write!(f, "key:{id}"),
             Self::Resource(resource) => write!(f, "resource:{}/{}", resource.kind, resource.id),
             Self::Catalogue => f.write_str("catalogue"),
+            Self::Credentials => f.write_str("credentials"),
         }
     }
 }
@@ -108,6 +119,7 @@ impl Part {
         match text.split_once(':') {
             None if text == "tenant" => Some(Self::Tenant),
             None if text == "catalogue" => Some(Self::Catalogue),
+            None if text == "credentials" => Some(Self::Credentials),
             Some(("member", id)) => MemberId::parse(id).ok().map(Self::Member),
             Some(("user", id)) => UserId::parse(id).ok().map(Self::User),
             Some(("key", id)) => KeyId::parse(id).ok().map(Self::Key),
@@ -145,6 +157,9 @@ impl Change {
             }
             Self::ApiKey { after, .. } => {
                 parts.insert(Part::Key(after.id.clone()));
+            }
+            Self::ServiceCredential { .. } => {
+                parts.insert(Part::Credentials);
             }
             Self::Catalogue { .. } => {
                 parts.insert(Part::Catalogue);
@@ -245,6 +260,7 @@ mod tests {
         let parts = [
             Part::Tenant,
             Part::Catalogue,
+            Part::Credentials,
             Part::Member(MemberId::parse("m:1@x|y").unwrap()),
             Part::User(UserId::parse("auth0|a:b/c").unwrap()),
             Part::Key(KeyId::parse("k1").unwrap()),
@@ -264,6 +280,7 @@ mod tests {
             "tenant:",
             "tenant:x",
             "catalogue:1",
+            "credentials:x",
             "member",
             "member:",
             "member:a b",

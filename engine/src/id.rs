@@ -128,6 +128,8 @@ names! {
     ResourceId: "resource id", is_id, "1 to 128 of A-Z a-z 0-9 . _ : @ | -, the first a letter or digit";
     /// The public id of an API key, within its tenant.
     KeyId: "API key id", is_id, "1 to 128 of A-Z a-z 0-9 . _ : @ | -, the first a letter or digit";
+    /// The public id of a service's credential.
+    CredentialId: "credential id", is_id, "1 to 128 of A-Z a-z 0-9 . _ : @ | -, the first a letter or digit";
     /// A person's id at the identity provider, compared byte for byte.
     UserId: "user id", is_user_id, "1 to 255 printable ASCII characters without spaces, quotes, backticks and backslashes";
     /// A tenant's unique, immutable short name.

@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod catalogue;
 pub mod change;
 pub mod contact;
+pub mod credential;
 pub mod decide;
 pub mod explain;
 pub mod firewall;

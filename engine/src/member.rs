@@ -57,7 +57,7 @@ pub enum Origin {
 }
 
 /// The SHA-256 of a secret; the secret itself is stored nowhere.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SecretHash(pub [u8; 32]);
 
 impl std::fmt::Debug for SecretHash {

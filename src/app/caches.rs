@@ -9,7 +9,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
-use crate::cache::{Enforced, Far, Flight, Follower, Leased, Manner, Memory, Options, Timing, far};
+use crate::cache::{
+    Enforced, Far, Flight, Follower, Leased, LeasedRoster, Manner, Memory, Options, Timing, far,
+};
 use crate::clock::{Clock, Steady};
 use crate::keys::Keys;
 use crate::service::Backend;
@@ -28,6 +30,7 @@ impl Backend for Layers {
     type Snapshots = Leased<Flight<Sql>>;
     type Directory = Sql;
     type Commits = Enforced<Sql, Sql>;
+    type Credentials = LeasedRoster<Sql>;
 }
 
 /// What keeps the caches coherent while the service runs.
@@ -51,6 +54,7 @@ pub(super) struct Composed {
     pub(super) caches: Caches,
     pub(super) leased: Leased<Flight<Sql>>,
     pub(super) enforced: Enforced<Sql, Sql>,
+    pub(super) roster: LeasedRoster<Sql>,
 }
 
 impl Caches {
@@ -85,9 +89,10 @@ impl Caches {
             Arc::clone(metrics),
             (runtime.clone(), stop_watching.clone()),
         );
+        let roster = LeasedRoster::over(store.clone(), Arc::clone(&memory));
         let leased = Leased::over(Flight::over(store.clone(), runtime), memory, far);
         let caches = Self { following, stop_following, stop_watching };
-        Ok(Composed { caches, leased, enforced })
+        Ok(Composed { caches, leased, enforced, roster })
     }
 
     /// Uses no cache any more, and lets the other replicas know: no mutation waits for this one from now on.

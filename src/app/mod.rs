@@ -4,6 +4,7 @@
 //! work runs on a runtime with several threads (see docs/decisions/0003-runtimes.md).
 
 mod caches;
+mod callers;
 mod listen;
 mod workers;
 
@@ -23,9 +24,9 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use self::caches::{Caches, Composed, Layers, Parts};
+use self::callers::Keeping;
 use self::workers::Workers;
 use crate::cache::far;
-use crate::caller::Credentials;
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::{self, Readiness};
@@ -50,6 +51,14 @@ pub enum StartError {
     /// The configured catalogue cannot be used.
     #[error("the catalogue file {} cannot be used: {problem}", file.display())]
     Catalogue {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The file of services that may call cannot be used.
+    #[error("the file of services {} cannot be used: {problem}", file.display())]
+    Services {
         /// The file.
         file: PathBuf,
         /// What is wrong.
@@ -83,6 +92,7 @@ pub struct Running {
     health: HealthReporter,
     workers: Option<Workers>,
     caches: Option<Caches>,
+    keeping: Option<Keeping>,
     base: Option<Base>,
     signals: Option<Signals>,
 }
@@ -151,15 +161,15 @@ impl Base {
         store: Sql,
         signals: Option<Signals>,
     ) -> Result<Running, StartError> {
-        let credentials = Arc::new(Credentials::operator(&settings.auth.operator_token));
         let keys = settings.keys()?;
         let runtime = self.database.handle().clone();
         let parts = Parts { settings, clock, keys: &keys, metrics: &self.metrics, runtime };
-        let Composed { caches, leased, enforced } = Caches::start(&store, parts)?;
+        let Composed { caches, leased, enforced, roster } = Caches::start(&store, parts)?;
+        let (callers, keeping) = callers::start(settings, roster, self.database.handle())?;
         let (resolver, policy) = (Resolver::over(leased), policy(&settings.policy));
         let metrics = Arc::clone(&self.metrics);
         let service = Service::<Layers>::over(resolver, store, enforced, policy, keys.clone(), metrics);
-        let grpc = Grpc::over(Arc::new(service), credentials, keys, Arc::clone(&self.metrics));
+        let grpc = Grpc::over(Arc::new(service), callers, keys, Arc::clone(&self.metrics));
 
         let (health, health_service) = tonic_health::server::health_reporter();
         let routes = Routes::new(health_service).add_service(AccessServiceServer::new(grpc));
@@ -169,8 +179,8 @@ impl Base {
         let workers = Workers::start(listeners, &self.stop, self.grace, &routes)?;
         self.database.block_on(health.set_serving::<AccessServiceServer<Grpc<Layers>>>());
         self.readiness.ready();
-        let (admin, workers, caches) = (self.admin, Some(workers), Some(caches));
-        Ok(Running { grpc, admin, health, workers, caches, base: Some(self), signals })
+        let (admin, workers, caches, keeping) = (self.admin, Some(workers), Some(caches), Some(keeping));
+        Ok(Running { grpc, admin, health, workers, caches, keeping, base: Some(self), signals })
     }
 }
 
@@ -273,6 +283,9 @@ impl Running {
         base.stop.cancel();
         if let Some(workers) = self.workers.take() {
             workers.join();
+        }
+        if let Some(keeping) = self.keeping.take() {
+            base.database.block_on(keeping.end());
         }
         if let Some(caches) = self.caches.take() {
             caches.end();

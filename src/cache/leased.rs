@@ -1,7 +1,6 @@
 //! Leased facts: answers from memory or Redis where the lease allows it, and from below where it does not.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use doorward_engine::change::Part;
 use doorward_engine::id::ResourceRef;
@@ -11,11 +10,8 @@ use super::lease::{Fresh, Gate};
 use super::memory::Memory;
 use super::slip::{pause, stall};
 use super::view::{Found, Looked, View};
-use crate::clock::{Moment, Steady};
 use crate::store::{Ask, Epoch, Freshness, Snapshot, Snapshots, StoreError, SubjectRef, Tier};
 
-/// How long loads are not tried after one has failed, where a degraded answer is at hand.
-const AWAY: Duration = Duration::from_secs(1);
 /// How many parts are asked of Redis at once; a question that lacks more asks the database.
 const FAR_PARTS_MAX: usize = 128;
 
@@ -25,13 +21,12 @@ pub struct Leased<S> {
     below: S,
     memory: Arc<Memory>,
     far: Option<Far>,
-    away: Arc<Away>,
 }
 
 impl<S: Snapshots> Leased<S> {
     /// A layer over another, with what the replica remembers and, where there is one, Redis.
     pub fn over(below: S, memory: Arc<Memory>, far: Option<Far>) -> Self {
-        Self { below, memory, far, away: Arc::default() }
+        Self { below, memory, far }
     }
 
     /// The answer of the caches; degraded, it counts only if the database cannot be reached.
@@ -144,14 +139,14 @@ impl<S: Snapshots> Snapshots for Leased<S> {
     async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
         let cached = if self.may_be_cached(ask.freshness) { self.cached(&ask).await } else { None };
         let degraded = match cached {
-            Some(snapshot) if !snapshot.degraded || self.away.is(&self.memory.lease.steady) => {
+            Some(snapshot) if !snapshot.degraded || self.memory.away.is(&self.memory.lease.steady) => {
                 return Ok(snapshot);
             }
             other => other,
         };
         match (self.load(ask).await, degraded) {
             (Err(StoreError::Unavailable(_)), Some(snapshot)) => {
-                self.away.mark(&self.memory.lease.steady);
+                self.memory.away.mark(&self.memory.lease.steady);
                 Ok(snapshot)
             }
             (loaded, _) => loaded,
@@ -177,20 +172,6 @@ fn shared(ask: &Ask, parts: &[Part]) -> Ask {
     };
     let resources: Vec<ResourceRef> = parts.iter().filter_map(resource).collect();
     Ask { tenant: ask.tenant.clone(), subject: SubjectRef::Nobody, resources, freshness: ask.freshness }
-}
-
-/// When a load has failed last.
-#[derive(Debug, Default)]
-struct Away(arc_swap::ArcSwapOption<Moment>);
-
-impl Away {
-    fn mark(&self, steady: &Steady) {
-        self.0.store(Some(Arc::new(steady.now())));
-    }
-
-    fn is(&self, steady: &Steady) -> bool {
-        self.0.load().as_deref().is_some_and(|failed| steady.now().since(*failed) < AWAY)
-    }
 }
 
 #[cfg(test)]

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use doorward_engine::change::Part;
 use doorward_engine::id::TenantId;
 use tokio::sync::Notify;
 
+use super::away::Away;
 use super::lease::{Fresh, Lease};
 use super::near::Near;
+use super::roster::Page;
 use super::view::Views;
 use crate::clock::{Clock, Steady};
 use crate::store::Epoch;
@@ -38,6 +40,9 @@ pub struct Memory {
     pub(super) near: Near,
     pub(super) views: Views,
     pub(super) lease: Lease,
+    pub(super) away: Away,
+    /// The services that may call, as far as they are known.
+    roster: ArcSwap<Page>,
     epoch: ArcSwapOption<Epoch>,
     /// The catalogue's version that was loaded last.
     catalogue: AtomicU64,
@@ -54,6 +59,8 @@ impl Memory {
             near: Near::new(near_bytes),
             views: Views::new(),
             lease: Lease::new(lease, stale, steady, clock),
+            away: Away::default(),
+            roster: ArcSwap::default(),
             epoch: ArcSwapOption::empty(),
             catalogue: AtomicU64::new(0),
             poke: Notify::new(),
@@ -90,10 +97,13 @@ impl Memory {
     }
 
     fn apply_one(&self, changed: &Changed) {
-        let touches_all = changed.parts.as_ref().is_none_or(|parts| parts.contains(&Part::Catalogue));
         if changed.scope == PLATFORM {
+            let touches = |part| changed.parts.as_ref().is_none_or(|parts| parts.contains(&part));
+            if touches(Part::Credentials) {
+                self.roster.store(Arc::default());
+            }
             // Every fact is compiled against the catalogue; of what else is the platform's no fact is made.
-            if touches_all {
+            if touches(Part::Catalogue) {
                 self.drop_facts();
             }
             return;
@@ -121,8 +131,14 @@ impl Memory {
         self.drop_facts();
     }
 
+    /// The page that a load of the roster fills: one that was turned is out of reach, with what it says.
+    pub(super) fn roster(&self) -> Arc<Page> {
+        self.roster.load_full()
+    }
+
     /// The facts lose their views, and with them every way to them.
     fn drop_facts(&self) {
+        self.roster.store(Arc::default());
         self.views.drop_all();
         self.near.clear();
     }

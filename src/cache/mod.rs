@@ -4,6 +4,7 @@
 //! lets a mutation return once nobody can miss it, and [`Follower`] keeps a replica's [`Memory`] up with the feed.
 //! docs/coherence.md says what is promised and why it holds.
 
+mod away;
 mod enforced;
 pub mod far;
 mod flight;
@@ -14,6 +15,7 @@ mod lease;
 mod leased;
 mod memory;
 mod near;
+mod roster;
 #[cfg(test)]
 mod samples;
 mod slip;
@@ -26,3 +28,4 @@ pub use self::flight::Flight;
 pub use self::follower::{Follower, Timing};
 pub use self::leased::Leased;
 pub use self::memory::{Memory, Options};
+pub use self::roster::LeasedRoster;

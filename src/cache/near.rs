@@ -33,6 +33,7 @@ pub(super) enum PartRef<'a> {
     Key(&'a KeyId),
     Resource(&'a ResourceRef),
     Catalogue,
+    Credentials,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +57,7 @@ impl<'a> From<&'a Part> for PartRef<'a> {
             Part::Key(id) => Self::Key(id),
             Part::Resource(reference) => Self::Resource(reference),
             Part::Catalogue => Self::Catalogue,
+            Part::Credentials => Self::Credentials,
         }
     }
 }
@@ -70,6 +72,7 @@ impl PartRef<'_> {
             Self::Key(id) => Part::Key(id.clone()),
             Self::Resource(reference) => Part::Resource(reference.clone()),
             Self::Catalogue => Part::Catalogue,
+            Self::Credentials => Part::Credentials,
         }
     }
 }
@@ -130,7 +133,7 @@ struct Bytes;
 impl Weighter<Key, Fact> for Bytes {
     fn weight(&self, key: &Key, fact: &Fact) -> u64 {
         let names = match &key.part {
-            Part::Tenant | Part::Catalogue => 0,
+            Part::Tenant | Part::Catalogue | Part::Credentials => 0,
             Part::Member(id) => id.as_str().len(),
             Part::User(id) => id.as_str().len(),
             Part::Key(id) => id.as_str().len(),

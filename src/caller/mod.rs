@@ -1,16 +1,26 @@
-//! Who is asking: a proof presented with a call becomes a caller, or nobody.
+//! Who is asking: a proof presented with a call becomes an identity, or nobody. What an identity may do is not known
+//! here.
 
-use doorward_engine::id::UserId;
-use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+mod callers;
+mod configured;
+pub mod secret;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use doorward_engine::api_key::ApiKey;
+use doorward_engine::credential::{ServiceCredential, ServiceScope};
+use doorward_engine::id::{KeyId, TenantId, UserId};
+
+pub use self::callers::{Callers, Proof, Refusal};
+pub use self::configured::{Configured, Problem};
 
 /// Who calls, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Who presented the proof.
     pub identity: Identity,
-    /// The user on whose behalf they act (`x-doorward-actor`).
+    /// The user whose authority counts: whom a service or the operator acts for (`x-doorward-actor`), or the person.
     pub actor: Option<UserId>,
     /// The address of their connection.
     pub peer: Option<String>,
@@ -21,53 +31,62 @@ pub struct Caller {
 /// Who presented the proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Identity {
-    /// The platform's own administrator, by the one operator token.
+    /// The platform's own administrator, by the configured token.
     Operator,
+    /// A sibling service, by a secret or a client certificate.
+    Service(Arc<ServiceCredential>),
+    /// A person, by a token of the identity provider; the caller's actor is who.
+    Person,
+    /// A tenant's API key.
+    Key(Arc<TenantKey>),
+}
+
+/// An API key that was found by its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantKey {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The key, as it was when the call came.
+    pub key: ApiKey,
+}
+
+impl Identity {
+    /// Whether it may name somebody whom it acts for.
+    #[must_use]
+    pub const fn may_act(&self) -> bool {
+        matches!(self, Self::Operator | Self::Service(_))
+    }
 }
 
 impl Caller {
-    /// The caller as the log names it.
+    /// The caller as the log names it; a person is named by the log's actor.
     #[must_use]
-    pub fn name(&self) -> String {
-        match self.identity {
-            Identity::Operator => "operator".to_owned(),
+    pub fn name(&self) -> Cow<'static, str> {
+        match &self.identity {
+            Identity::Operator => Cow::Borrowed("operator"),
+            Identity::Service(service) => Cow::Owned(format!("service:{}", service.id)),
+            Identity::Person => Cow::Borrowed("person"),
+            Identity::Key(found) => Cow::Owned(format!("key:{}", found.key.id)),
         }
     }
 
     /// Whether the call is the platform's own, on nobody's behalf.
     #[must_use]
-    pub const fn is_operator(&self) -> bool {
-        matches!(self.identity, Identity::Operator) && self.actor.is_none()
+    pub fn is_operator(&self) -> bool {
+        self.actor.is_none()
+            && match &self.identity {
+                Identity::Operator => true,
+                Identity::Service(service) => service.scopes.contains(&ServiceScope::Operator),
+                Identity::Person | Identity::Key(_) => false,
+            }
     }
-}
 
-/// The proofs that are accepted.
-#[derive(Clone)]
-pub struct Credentials {
-    operator: [u8; 32],
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials(operator)")
-    }
-}
-
-impl Credentials {
-    /// Accepts one operator token.
+    /// The API key that calls.
     #[must_use]
-    pub fn operator(token: &SecretString) -> Self {
-        Self { operator: hash(token.expose_secret()) }
+    pub fn key(&self) -> Option<&KeyId> {
+        match &self.identity {
+            Identity::Key(found) => Some(&found.key.id),
+            Identity::Operator | Identity::Service(_) | Identity::Person => None,
+        }
     }
-
-    /// Who a bearer token belongs to; hashes are compared, in constant time, so that neither the
-    /// token's length nor a common beginning shows.
-    #[must_use]
-    pub fn identify(&self, bearer: &str) -> Option<Identity> {
-        bool::from(self.operator.ct_eq(&hash(bearer))).then_some(Identity::Operator)
-    }
-}
-
-fn hash(token: &str) -> [u8; 32] {
-    Sha256::digest(token.as_bytes()).into()
 }

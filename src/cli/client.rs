@@ -1,6 +1,7 @@
 //! A client of a running service. Its errors say what to do next.
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use tokio::runtime::Builder;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
@@ -26,9 +27,15 @@ pub(super) struct Connection {
     /// Where the service answers.
     #[arg(long, env = "DOORWARD_ADDRESS", default_value = "http://127.0.0.1:50051", value_name = "URL")]
     address: String,
-    /// The operator's token. In the environment it cannot be seen by others on this machine.
+    /// The token of the operator or a service. In the environment it cannot be seen by others on this machine.
     #[arg(allow_hyphen_values = true, long, env = "DOORWARD_TOKEN", hide_env_values = true)]
     token: Option<SecretString>,
+    /// For https://: a PEM file of the authorities that the service's certificate is to come from.
+    #[arg(long, env = "DOORWARD_CA_FILE", value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// For https://: a PEM file with a client certificate and its key.
+    #[arg(long, env = "DOORWARD_IDENTITY_FILE", value_name = "FILE", requires = "ca_file")]
+    identity_file: Option<PathBuf>,
     /// The form of the answer.
     #[arg(long, value_enum, default_value_t)]
     pub(super) output: Format,
@@ -53,7 +60,7 @@ impl Interceptor for Bearer {
 impl Connection {
     /// To an address, with a token.
     pub(super) fn to(address: String, token: SecretString) -> Self {
-        Self { address, token: Some(token), output: Format::Text }
+        Self { address, token: Some(token), ca_file: None, identity_file: None, output: Format::Text }
     }
 
     /// Connects, and does something with the client.
@@ -73,15 +80,33 @@ impl Connection {
     fn endpoint(&self) -> Result<Endpoint, Failure> {
         let refused = || {
             Failure(format!(
-                "`{}` is not an address; allowed: http://HOST:PORT (--address, DOORWARD_ADDRESS)",
+                "`{}` is not an address; allowed: http://HOST:PORT, and https://HOST:PORT with --ca-file (--address, \
+                 DOORWARD_ADDRESS)",
                 self.address
             ))
         };
-        if !self.address.starts_with("http://") {
-            return Err(refused());
-        }
         let endpoint = Endpoint::from_shared(self.address.clone()).map_err(|_| refused())?;
+        let endpoint = match (self.address.split_once("://"), &self.ca_file) {
+            (Some(("http", _)), None) => endpoint,
+            (Some(("https", _)), Some(ca_file)) => endpoint.tls_config(self.tls(ca_file)?)?,
+            _ => return Err(refused()),
+        };
         Ok(endpoint.connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT).tcp_nodelay(true))
+    }
+
+    fn tls(&self, ca_file: &Path) -> Result<ClientTlsConfig, Failure> {
+        let read = |file: &Path| {
+            std::fs::read(file)
+                .map_err(|error| Failure(format!("{} cannot be read: {error}", file.display())))
+        };
+        let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca_file)?));
+        match &self.identity_file {
+            None => Ok(tls),
+            Some(file) => {
+                let pem = read(file)?;
+                Ok(tls.identity(Identity::from_pem(&pem, &pem)))
+            }
+        }
     }
 
     fn bearer(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
@@ -123,8 +148,8 @@ pub(super) fn refused(status: &Status) -> Failure {
     let mut text = format!("{}:{what}", status.code().description());
     let hint = match status.code() {
         Code::Unauthenticated => {
-            "\nGive the operator's token with DOORWARD_TOKEN or --token: `doorward demo` prints it as `token=…`, and \
-             `doorward serve` has it from DOORWARD_AUTH__OPERATOR_TOKEN."
+            "\nGive a token with DOORWARD_TOKEN or --token, the operator's or a service's: `doorward demo` prints one as \
+             `token=…`, and `doorward serve` has the operator's from DOORWARD_AUTH__OPERATOR_TOKEN."
         }
         Code::Unavailable => "\nNothing was decided: this is neither yes nor no. Try again in a moment.",
         Code::Unimplemented => "\nThe service is of another version than this command.",

@@ -3,6 +3,7 @@
 mod catalogue;
 mod check;
 mod client;
+mod credential;
 mod demo;
 mod migrate;
 mod output;
@@ -54,6 +55,9 @@ enum Command {
     Check(check::Arguments),
     /// Ask a question and see every rule that was looked at. Exits as `check` does.
     Explain(check::ExplainArguments),
+    /// Make, list, rotate and revoke the credentials of sibling services.
+    #[command(subcommand)]
+    Credential(credential::Command),
     /// Change the catalogue that is in force.
     #[command(subcommand)]
     Catalogue(catalogue::Command),
@@ -87,6 +91,7 @@ fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Migrate(command) => migrate::run(&command),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => check::run_explain(&arguments),
+        Command::Credential(command) => credential::run(&command),
         Command::Catalogue(command) => catalogue::run(&command),
     }
 }

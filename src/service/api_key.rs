@@ -9,22 +9,15 @@ use doorward_engine::id::{KeyId, MemberId, Name, TenantId};
 use doorward_engine::instant::Instant;
 use doorward_engine::member::SecretHash;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 
 use super::authority::TenantAdmin;
 use super::draft::{Draft, fresh_id};
 use super::error::{Limited, Taken, Thing, Violation};
 use super::list::{CHUNK, CHUNKS_MAX, Page};
 use super::{Backend, Call, Done, Error, Operation, Service};
-use crate::caller::Caller;
-use crate::keys;
+use crate::caller::{Caller, secret};
 use crate::store::directory::Slice;
 use crate::store::{Directory, Needs};
-
-/// How the text of every key begins: `dwk_<id>_<secret>`.
-const PREFIX: &str = "dwk_";
-/// The hex digits at the end of a secret: a checksum by which a scanner knows a secret from a look-alike.
-const CHECKSUM_DIGITS: usize = 6;
 
 /// A key to be made.
 #[derive(Clone, Debug)]
@@ -79,14 +72,17 @@ impl<B: Backend> Service<B> {
         tenant: TenantId,
         new: NewKey,
     ) -> Result<Done<Created>, Error> {
-        let secret = draw()?;
-        let hash = secret_hash(secret.expose_secret());
+        let drawn = secret::draw()?;
+        let hash = secret::hash(drawn.expose_secret());
         let validate_only = call.control.validate_only;
         let needs = Needs { keys: new.id.iter().cloned().collect(), live_keys: true, ..Needs::default() };
         let plan = move |admin: &TenantAdmin, draft: &mut Draft<'_>| create(admin, draft, &new, hash);
         let done = self.as_admin(call, Operation::CreateApiKey, tenant, needs, plan).await?;
         let shown = !done.replayed() && !validate_only;
-        Ok(done.map(|key| Created { secret: shown.then(|| text(&key.id, &secret)), key }))
+        Ok(done.map(|key| Created {
+            secret: shown.then(|| secret::text(secret::KEY, key.id.as_str(), &drawn)),
+            key,
+        }))
     }
 
     /// Revokes a key for good; a revoked one stays as it is.
@@ -235,33 +231,8 @@ fn listed<'a>(keys: impl Iterator<Item = &'a str>) -> String {
     keys.map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The hash by which a secret is known again.
-#[must_use]
-pub fn secret_hash(text: &str) -> SecretHash {
-    SecretHash(Sha256::digest(text.as_bytes()).into())
-}
-
 /// The id and the hash of the secret in the text of a key, `dwk_<id>_<secret>`; none where it is no such text.
-/// An id may hold `_`, a secret never does: the last one is between them.
 pub(crate) fn parse_presented(text: &str) -> Option<(KeyId, SecretHash)> {
-    let (id, secret) = text.strip_prefix(PREFIX)?.rsplit_once('_')?;
-    Some((KeyId::parse(id).ok()?, secret_hash(secret)))
-}
-
-/// A fresh secret: 64 hex digits for its 256 bits, then 6 for the first 24 bits of their SHA-256.
-fn draw() -> Result<SecretString, Error> {
-    let digits = hex(&keys::random()?);
-    let mut checksum = hex(&secret_hash(&digits).0);
-    checksum.truncate(CHECKSUM_DIGITS);
-    Ok(SecretString::from(digits + &checksum))
-}
-
-/// The text of a key.
-fn text(id: &KeyId, secret: &SecretString) -> SecretString {
-    SecretString::from(format!("{PREFIX}{id}_{}", secret.expose_secret()))
-}
-
-/// Bytes as lower-case hex digits.
-pub(super) fn hex(bytes: &[u8; 32]) -> String {
-    blake3::Hash::from_bytes(*bytes).to_hex().to_string()
+    let (id, hash) = secret::parse(secret::KEY, text)?;
+    Some((KeyId::parse(id).ok()?, hash))
 }

@@ -27,7 +27,7 @@ impl<B: Backend> Service<B> {
                 tenant.to_string()
             }
             None => {
-                authority::operator(caller, Operation::ListAuditEvents)?;
+                authority::operator(caller, Operation::ListAuditEvents, None)?;
                 PLATFORM.to_owned()
             }
         };

@@ -39,7 +39,7 @@ impl<B: Backend> Service<B> {
     /// # Errors
     /// PERMISSION_DENIED for all but the operator.
     pub async fn get_catalogue(&self, caller: &Caller) -> Result<Arc<InForce>, Error> {
-        authority::operator(caller, Operation::GetCatalogue)?;
+        authority::operator(caller, Operation::GetCatalogue, None)?;
         self.in_force().await
     }
 
@@ -49,7 +49,7 @@ impl<B: Backend> Service<B> {
     /// CATALOGUE_INVALID with every problem; IN_USE with everything that tenants use and the document lacks.
     pub async fn apply_catalogue(&self, call: Call, document: String) -> Result<Done<Applied>, Error> {
         // Before the document is looked at: nobody else learns what is wrong with it.
-        authority::operator(&call.caller, Operation::ApplyCatalogue)?;
+        authority::operator(&call.caller, Operation::ApplyCatalogue, None)?;
         let next = parse(&document).map_err(Error::CatalogueInvalid)?;
         let needs = Needs { usage: true, ..Needs::default() };
         let plan = move |_: &Operator, draft: &mut Draft<'_>| apply(draft, &next, document);

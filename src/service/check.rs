@@ -8,7 +8,7 @@ use doorward_engine::instant::Instant;
 use doorward_engine::question::{Question, Target};
 
 use super::error::Violation;
-use super::{Backend, Error, Operation, Service};
+use super::{Backend, Error, Operation, Service, authority};
 use crate::caller::Caller;
 use crate::resolver::Presented;
 use crate::store::{Directory, Freshness, Snapshot, Tier};
@@ -123,14 +123,14 @@ impl<B: Backend> Service<B> {
         Ok(Checked::over(&snapshot, explanation))
     }
 
-    /// The operator asks about anybody; a member's admin about the tenant's; a member about themselves.
+    /// The operator and a service with the scope ask about anybody; a member's admin about the tenant's; a member about themselves.
     pub(super) async fn may_ask(
         &self,
         caller: &Caller,
         operation: Operation,
         inquiry: &Inquiry,
     ) -> Result<(), Error> {
-        if caller.is_operator() {
+        if authority::by_standing(caller, operation, &inquiry.tenant) {
             return Ok(());
         }
         let (concerned, _) = self.reading_concerned(caller, operation, &inquiry.tenant).await?;

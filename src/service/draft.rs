@@ -3,6 +3,7 @@
 use doorward_engine::api_key::ApiKey;
 use doorward_engine::catalogue::Limits;
 use doorward_engine::change::Change;
+use doorward_engine::credential::ServiceCredential;
 use doorward_engine::id::{IdError, MemberId, ResourceRef, Revision};
 use doorward_engine::instant::Instant;
 use doorward_engine::member::{Grant, Invitation, Member, SecretHash};
@@ -211,6 +212,19 @@ impl<'s> Draft<'s> {
         if before != Some(&after) {
             after.revision = self.state.next();
             self.changes.push(Change::ApiKey { before: before.cloned(), after: after.clone(), secret });
+        }
+        after
+    }
+
+    /// Adds or changes a service's credential; answers it as it will be.
+    pub fn put_credential(
+        &mut self,
+        before: Option<&ServiceCredential>,
+        mut after: ServiceCredential,
+    ) -> ServiceCredential {
+        if before != Some(&after) {
+            after.revision = self.state.next();
+            self.changes.push(Change::ServiceCredential { before: before.cloned(), after: after.clone() });
         }
         after
     }

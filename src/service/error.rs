@@ -29,6 +29,11 @@ pub enum Error {
     /// The proof is missing, or nobody's.
     #[error("no valid credential; expected one `authorization: Bearer …`")]
     Unauthenticated,
+    /// The service acts for members, and names none.
+    #[error(
+        "`x-doorward-actor` is missing: a service with scope `admin` says for which ACTIVE ADMIN it acts"
+    )]
+    ActorRequired,
     /// The caller may not do that here.
     #[error("the caller may not do this in this tenant")]
     PermissionDenied,
@@ -147,6 +152,8 @@ pub enum Thing {
     ApiKey,
     /// An invitation.
     Invitation,
+    /// The credential of a service.
+    Credential,
 }
 
 impl fmt::Display for Thing {
@@ -157,6 +164,7 @@ impl fmt::Display for Thing {
             Self::Resource => "resource in this tenant",
             Self::ApiKey => "API key in this tenant",
             Self::Invitation => "invitation in this tenant",
+            Self::Credential => "service credential",
         })
     }
 }

@@ -12,7 +12,6 @@ use doorward_engine::role::Role;
 use doorward_engine::status::{InvitationStatus, MemberStatus};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::api_key::{hex, secret_hash};
 use super::authority::TenantAdmin;
 use super::draft::{Draft, fresh_id};
 use super::error::{Limited, Precondition, Taken, Thing};
@@ -20,6 +19,7 @@ use super::member::deleted;
 use super::resource::unknown_type;
 use super::section::{chosen, copied};
 use super::{Backend, Call, Done, Error, Operation, Service};
+use crate::caller::secret;
 use crate::keys::{self, Keys, Purpose};
 use crate::store::{Letter, Needs};
 
@@ -70,8 +70,8 @@ struct Post {
 
 impl Drawn {
     fn draw() -> Result<Self, Error> {
-        let token = SecretString::from(format!("{PREFIX}{}", hex(&keys::random()?)));
-        let hash = secret_hash(token.expose_secret());
+        let token = SecretString::from(format!("{PREFIX}{}", secret::hex(&keys::random()?)));
+        let hash = secret::hash(token.expose_secret());
         Ok(Self { token, hash })
     }
 }
@@ -90,7 +90,9 @@ impl<B: Backend> Service<B> {
         let (drawn, post) = (Drawn::draw()?, self.post());
         let token = shown(&call, &drawn);
         let needs = invitation_needs(std::slice::from_ref(&invitee));
-        let plan = move |_: &TenantAdmin, draft: &mut Draft<'_>| invite(draft, &post, &invitee, &drawn, 1);
+        let plan = move |admin: &TenantAdmin, draft: &mut Draft<'_>| {
+            invite(admin, draft, &post, &invitee, &drawn, 1)
+        };
         let done = self.as_admin(call, Operation::InviteMember, tenant, needs, plan).await?;
         let token = token.filter(|_| !done.replayed());
         Ok(done.map(|member| Invited { member, token }))
@@ -110,11 +112,11 @@ impl<B: Backend> Service<B> {
         let drawn: Vec<_> = invitees.iter().map(|_| Drawn::draw()).collect::<Result<_, _>>()?;
         let tokens: Vec<_> = drawn.iter().map(|drawn| shown(&call, drawn)).collect();
         let needs = invitation_needs(&invitees);
-        let plan = move |_: &TenantAdmin, draft: &mut Draft<'_>| {
+        let plan = move |admin: &TenantAdmin, draft: &mut Draft<'_>| {
             draft.compare_tenant_revision()?;
             let seats = u64::try_from(invitees.len()).unwrap_or(u64::MAX);
             let each = invitees.iter().zip(&drawn);
-            each.map(|(invitee, drawn)| invite(draft, &post, invitee, drawn, seats)).collect()
+            each.map(|(invitee, drawn)| invite(admin, draft, &post, invitee, drawn, seats)).collect()
         };
         let done: Done<Vec<Member>> =
             self.as_admin(call, Operation::BatchInviteMembers, tenant, needs, plan).await?;
@@ -137,7 +139,8 @@ impl<B: Backend> Service<B> {
         let (drawn, post) = (Drawn::draw()?, self.post());
         let token = shown(&call, &drawn);
         let needs = needs_of(&member);
-        let plan = move |_: &TenantAdmin, draft: &mut Draft<'_>| resend(draft, &post, &member, &drawn);
+        let plan =
+            move |admin: &TenantAdmin, draft: &mut Draft<'_>| resend(admin, draft, &post, &member, &drawn);
         let done = self.as_admin(call, Operation::ResendInvitation, tenant, needs, plan).await?;
         let token = token.filter(|_| !done.replayed());
         Ok(done.map(|member| Invited { member, token }))
@@ -170,9 +173,9 @@ impl<B: Backend> Service<B> {
         user: UserId,
         display_name: Option<Name>,
     ) -> Result<Done<Member>, Error> {
-        let invitation = Some(secret_hash(token.expose_secret()));
+        let invitation = Some(secret::hash(token.expose_secret()));
         let needs = Needs { invitation, users: [user.clone()].into(), ..Needs::default() };
-        let plan = move |_: &TenantAdmin, draft: &mut Draft<'_>| accept(draft, user, display_name);
+        let plan = move |admin: &TenantAdmin, draft: &mut Draft<'_>| accept(admin, draft, user, display_name);
         self.as_admin(call, Operation::AcceptInvitation, tenant, needs, plan).await
     }
 
@@ -188,7 +191,7 @@ impl<B: Backend> Service<B> {
         user: UserId,
     ) -> Result<Done<Member>, Error> {
         let needs = Needs { users: [user.clone()].into(), ..needs_of(&member) };
-        let plan = move |_: &TenantAdmin, draft: &mut Draft<'_>| activate(draft, &member, user);
+        let plan = move |admin: &TenantAdmin, draft: &mut Draft<'_>| activate(admin, draft, &member, user);
         self.as_admin(call, Operation::ActivateMember, tenant, needs, plan).await
     }
 
@@ -218,6 +221,7 @@ fn invitation_needs(invitees: &[Invitee]) -> Needs {
 
 /// `seats`: how many the whole request takes.
 fn invite(
+    admin: &TenantAdmin,
     draft: &mut Draft<'_>,
     post: &Post,
     invitee: &Invitee,
@@ -226,7 +230,10 @@ fn invite(
 ) -> Result<Member, Error> {
     draft.grow()?;
     let sections = match invitee.role {
-        Role::Admin => BTreeMap::new(),
+        Role::Admin => {
+            admin.may_make_admin()?;
+            BTreeMap::new()
+        }
         Role::User => {
             let catalogue = &draft.state.in_force.catalogue;
             let mut sections = copied(catalogue, draft.tenant()?);
@@ -284,8 +291,15 @@ fn grantable(draft: &Draft<'_>, invitee: &Invitee) -> Result<(), Error> {
     Ok(())
 }
 
-fn resend(draft: &mut Draft<'_>, post: &Post, id: &MemberId, drawn: &Drawn) -> Result<Member, Error> {
+fn resend(
+    admin: &TenantAdmin,
+    draft: &mut Draft<'_>,
+    post: &Post,
+    id: &MemberId,
+    drawn: &Drawn,
+) -> Result<Member, Error> {
     let member = draft.member(id)?;
+    admits(admin, member)?;
     draft.compare(member.revision)?;
     if member.status != MemberStatus::Pending {
         return Err(Precondition::NotPending.into());
@@ -310,7 +324,12 @@ fn cancel(draft: &mut Draft<'_>, id: &MemberId) -> Result<Member, Error> {
     }
 }
 
-fn accept(draft: &mut Draft<'_>, user: UserId, display_name: Option<Name>) -> Result<Member, Error> {
+fn accept(
+    admin: &TenantAdmin,
+    draft: &mut Draft<'_>,
+    user: UserId,
+    display_name: Option<Name>,
+) -> Result<Member, Error> {
     let invitation = draft.state.invitation.as_ref().ok_or(Error::NotFound(Thing::Invitation))?;
     let member = draft.known_member(&invitation.member)?;
     draft.compare(member.revision)?;
@@ -322,7 +341,7 @@ fn accept(draft: &mut Draft<'_>, user: UserId, display_name: Option<Name>) -> Re
         }
         InvitationStatus::Live => {}
     }
-    let after = join(draft, member, user, display_name)?;
+    let after = join(admin, draft, member, user, display_name)?;
     draft.put_invitation(
         Some(invitation),
         Invitation { status: InvitationStatus::Used, ..invitation.clone() },
@@ -330,16 +349,22 @@ fn accept(draft: &mut Draft<'_>, user: UserId, display_name: Option<Name>) -> Re
     Ok(after)
 }
 
-fn activate(draft: &mut Draft<'_>, id: &MemberId, user: UserId) -> Result<Member, Error> {
+fn activate(
+    admin: &TenantAdmin,
+    draft: &mut Draft<'_>,
+    id: &MemberId,
+    user: UserId,
+) -> Result<Member, Error> {
     let member = draft.member(id)?;
     draft.compare(member.revision)?;
-    let after = join(draft, member, user, None)?;
+    let after = join(admin, draft, member, user, None)?;
     end_invitations(draft, id, InvitationStatus::Used);
     Ok(after)
 }
 
 /// PENDING becomes ACTIVE.
 fn join(
+    admin: &TenantAdmin,
     draft: &mut Draft<'_>,
     member: &Member,
     user: UserId,
@@ -348,6 +373,7 @@ fn join(
     if member.status != MemberStatus::Pending {
         return Err(Precondition::NotPending.into());
     }
+    admits(admin, member)?;
     if draft.state.users.contains_key(&user) {
         return Err(Error::AlreadyExists(Taken::User));
     }
@@ -359,6 +385,14 @@ fn join(
         ..member.clone()
     };
     Ok(draft.put_member(Some(member), after))
+}
+
+/// Who holds the token of a PENDING ADMIN becomes one: that is not for those who make nobody an ADMIN.
+fn admits(admin: &TenantAdmin, member: &Member) -> Result<(), Error> {
+    match member.role {
+        Role::Admin => admin.may_make_admin(),
+        Role::User => Ok(()),
+    }
 }
 
 /// Ends the LIVE invitations of a member.

@@ -48,7 +48,7 @@ impl<B: Backend> Service<B> {
         role: Role,
     ) -> Result<Done<Member>, Error> {
         let needs = Needs { members: [member.clone()].into(), active_admins: true, ..Needs::default() };
-        let plan = move |_: &TenantAdmin, draft: &mut Draft<'_>| change_role(draft, &member, role);
+        let plan = move |admin: &TenantAdmin, draft: &mut Draft<'_>| change_role(admin, draft, &member, role);
         self.as_admin(call, Operation::ChangeMemberRole, tenant, needs, plan).await
     }
 
@@ -160,12 +160,20 @@ fn departure(member: &MemberId) -> Needs {
     }
 }
 
-fn change_role(draft: &mut Draft<'_>, id: &MemberId, role: Role) -> Result<Member, Error> {
+fn change_role(
+    admin: &TenantAdmin,
+    draft: &mut Draft<'_>,
+    id: &MemberId,
+    role: Role,
+) -> Result<Member, Error> {
     let member = draft.member(id)?;
     draft.compare(member.revision)?;
     let mut after = Member { role, ..member.clone() };
     match (member.role, role) {
-        (Role::User, Role::Admin) => draft.grow()?,
+        (Role::User, Role::Admin) => {
+            admin.may_make_admin()?;
+            draft.grow()?;
+        }
         (Role::Admin, Role::User) => {
             draft.keeps_an_admin(member)?;
             if member.sections.is_empty() {

@@ -10,6 +10,7 @@ pub mod api_key;
 pub mod audit;
 pub mod catalogue;
 pub mod check;
+pub mod credential;
 pub mod firewall;
 pub mod grant;
 pub mod invitation;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 use self::self_check::Doubt;
 use crate::keys::Keys;
 use crate::resolver::Resolver;
-use crate::store::{Commits, Directory, Epoch, Snapshots};
+use crate::store::{Commits, Credentials, Directory, Epoch, Snapshots};
 use crate::telemetry::Metrics;
 
 /// The layers under the service, composed by the application.
@@ -42,6 +43,8 @@ pub trait Backend: Send + Sync + 'static {
     type Directory: Directory;
     /// The write door.
     type Commits: Commits;
+    /// Who may call.
+    type Credentials: Credentials;
 }
 
 /// Periods that the operator chooses. In seconds.

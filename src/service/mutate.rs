@@ -4,7 +4,7 @@ use doorward_engine::id::{Revision, TenantId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::authority::{self, Concerned, Operator, TenantAdmin};
+use super::authority::{self, Concerned, Found, Operator, TenantAdmin};
 use super::draft::Draft;
 use super::{Backend, Error, Operation, Service};
 use crate::caller::Caller;
@@ -77,8 +77,10 @@ impl<B: Backend> Service<B> {
         A: Serialize + DeserializeOwned + Send + 'static,
         P: FnOnce(&TenantAdmin, &mut Draft<'_>) -> Result<A, Error> + Send + 'static,
     {
+        authority::enters(&call.caller, operation, &tenant)?;
+        let id = tenant.clone();
         let mint = move |caller: &Caller, state: &State| {
-            authority::admin(caller, operation, state.tenant.as_ref(), state.actor.as_ref())
+            authority::admin(caller, operation, &found(&id, caller, state))
         };
         self.mutate(call, operation, Target::Tenant(tenant), needs, mint, plan).await
     }
@@ -96,8 +98,10 @@ impl<B: Backend> Service<B> {
         A: Serialize + DeserializeOwned + Send + 'static,
         P: FnOnce(&Concerned, &mut Draft<'_>) -> Result<A, Error> + Send + 'static,
     {
+        authority::enters(&call.caller, operation, &tenant)?;
+        let id = tenant.clone();
         let mint = move |caller: &Caller, state: &State| {
-            authority::concerned(caller, operation, state.tenant.as_ref(), state.actor.as_ref())
+            authority::concerned(caller, operation, &found(&id, caller, state))
         };
         self.mutate(call, operation, Target::Tenant(tenant), needs, mint, plan).await
     }
@@ -116,8 +120,13 @@ impl<B: Backend> Service<B> {
         P: FnOnce(&Operator, &mut Draft<'_>) -> Result<A, Error> + Send + 'static,
     {
         // Before the transaction: nobody else takes the platform's lock.
-        authority::operator(&call.caller, operation)?;
-        let mint = move |caller: &Caller, _: &State| authority::operator(caller, operation);
+        let tenant = match &target {
+            Target::Tenant(id) => Some(id.clone()),
+            // What is not there yet is the platform's to make.
+            Target::NewTenant(_) | Target::Platform => None,
+        };
+        authority::operator(&call.caller, operation, tenant.as_ref())?;
+        let mint = move |caller: &Caller, _: &State| authority::operator(caller, operation, tenant.as_ref());
         self.mutate(call, operation, target, needs, mint, plan).await
     }
 
@@ -126,7 +135,7 @@ impl<B: Backend> Service<B> {
         call: Call,
         operation: Operation,
         target: Target,
-        needs: Needs,
+        mut needs: Needs,
         mint: M,
         plan: P,
     ) -> Result<Done<A>, Error>
@@ -136,10 +145,12 @@ impl<B: Backend> Service<B> {
         P: FnOnce(&T, &mut Draft<'_>) -> Result<A, Error> + Send + 'static,
     {
         let Call { caller, control } = call;
+        // Under the lock it is seen whether the key that calls is still live.
+        needs.keys.extend(caller.key().cloned());
         let act = Act {
             target,
             operation: operation.name(),
-            caller: caller.name(),
+            caller: caller.name().into_owned(),
             actor: caller.actor.clone(),
             request: control.request,
             validate_only: control.validate_only,
@@ -164,5 +175,16 @@ impl<B: Backend> Service<B> {
             enforced: receipt.enforced,
             effect: receipt.effect,
         })
+    }
+}
+
+/// What the state under the lock says about who calls.
+fn found<'f>(tenant: &'f TenantId, caller: &Caller, state: &'f State) -> Found<'f> {
+    Found {
+        id: tenant,
+        tenant: state.tenant.as_ref(),
+        actor: state.actor.as_ref(),
+        key: caller.key().and_then(|key| state.keys.get(key)),
+        now: state.now,
     }
 }

@@ -1,18 +1,22 @@
 //! Every RPC, and who may call it: the one table.
 
+use doorward_engine::credential::ServiceScope;
+
 /// Who may call an operation. Each is narrowed further by the tenant and the member concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority {
     /// The operator alone.
     Operator,
-    /// The operator, or an ACTIVE ADMIN of the tenant.
+    /// The operator, an ACTIVE ADMIN of the tenant, or its API key with scope `admin`.
     Admin,
-    /// Those, or the member whom it concerns.
+    /// Those, but no API key.
+    AdminMember,
+    /// Those of [`Self::Admin`], or the member whom it concerns.
     AdminOrOneself,
 }
 
 macro_rules! operations {
-    ($($name:ident: $authority:ident,)+) => {
+    ($($name:ident: $authority:ident $(or $scope:ident)?,)+) => {
         /// An RPC of the service.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Operation {
@@ -34,51 +38,66 @@ macro_rules! operations {
             pub const fn authority(self) -> Authority {
                 match self { $(Self::$name => Authority::$authority),+ }
             }
+
+            /// The scope by which a service may call it on nobody's behalf; none: there is none but `operator`.
+            #[must_use]
+            pub const fn scope(self) -> Option<ServiceScope> {
+                match self { $(Self::$name => scope!($($scope)?)),+ }
+            }
         }
     };
 }
 
+macro_rules! scope {
+    () => {
+        None
+    };
+    ($scope:ident) => {
+        Some(ServiceScope::$scope)
+    };
+}
+
 operations! {
-    CheckAccess: AdminOrOneself,
-    BatchCheckAccess: AdminOrOneself,
-    StreamCheckAccess: AdminOrOneself,
-    ExplainAccess: AdminOrOneself,
-    ListAccessible: AdminOrOneself,
-    ListMembersWithAccess: Admin,
+    CheckAccess: AdminOrOneself or Check,
+    BatchCheckAccess: AdminOrOneself or Check,
+    StreamCheckAccess: AdminOrOneself or Check,
+    ExplainAccess: AdminOrOneself or Read,
+    ListAccessible: AdminOrOneself or Read,
+    ListMembersWithAccess: Admin or Read,
     CreateTenant: Operator,
-    GetTenant: Admin,
+    GetTenant: Admin or Read,
     ListTenants: Operator,
     UpdateTenant: Admin,
-    DeleteTenant: Admin,
+    DeleteTenant: AdminMember,
     SuspendTenant: Operator,
     ResumeTenant: Operator,
     InviteMember: Admin,
     BatchInviteMembers: Admin,
     ResendInvitation: Admin,
     CancelInvitation: Admin,
-    AcceptInvitation: Admin,
-    ActivateMember: Admin,
+    AcceptInvitation: Admin or Identity,
+    ActivateMember: Admin or Identity,
     ChangeMemberRole: Admin,
     DisableMember: Admin,
     EnableMember: Admin,
     DeleteMember: Admin,
-    UpdateMember: AdminOrOneself,
-    GetMember: AdminOrOneself,
-    ListMembers: Admin,
+    UpdateMember: AdminOrOneself or Identity,
+    GetMember: AdminOrOneself or Read,
+    ListMembers: Admin or Read,
     SetSectionAccess: Admin,
     ResetSectionAccess: Admin,
-    GetPermissionMatrix: Admin,
+    GetPermissionMatrix: Admin or Read,
     SetSectionDefaults: Admin,
     ApplySectionDefaults: Admin,
-    RegisterResource: Admin,
-    UpdateResource: Admin,
-    ActivateResource: Admin,
-    DeactivateResource: Admin,
-    DeleteResource: Admin,
-    GetResource: Admin,
-    ListResources: Admin,
+    RegisterResource: Admin or Resources,
+    UpdateResource: Admin or Resources,
+    ActivateResource: Admin or Resources,
+    DeactivateResource: Admin or Resources,
+    DeleteResource: Admin or Resources,
+    GetResource: Admin or Read,
+    ListResources: Admin or Read,
     SetGrants: Admin,
-    GetAccessMatrix: Admin,
+    GetAccessMatrix: Admin or Read,
     CopyAccess: Admin,
     SetSubscription: Operator,
     CancelSubscription: Admin,
@@ -88,8 +107,8 @@ operations! {
     SetFeatureSwitch: Admin,
     SetFirewallRule: Admin,
     DeleteFirewallRule: Admin,
-    CreateApiKey: Admin,
-    ListApiKeys: Admin,
+    CreateApiKey: AdminMember,
+    ListApiKeys: Admin or Read,
     RevokeApiKey: Admin,
     GetCatalogue: Operator,
     ApplyCatalogue: Operator,
@@ -97,8 +116,8 @@ operations! {
     ListServiceCredentials: Operator,
     RotateServiceCredential: Operator,
     RevokeServiceCredential: Operator,
-    ListAuditEvents: Admin,
-    WatchChanges: Admin,
+    ListAuditEvents: Admin or Read,
+    WatchChanges: Admin or Read,
 }
 
 impl Operation {

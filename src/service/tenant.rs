@@ -108,7 +108,7 @@ impl<B: Backend> Service<B> {
         filter: TenantFilter,
         slice: Slice<TenantId>,
     ) -> Result<Page<TenantAt, TenantId>, Error> {
-        authority::operator(caller, Operation::ListTenants)?;
+        authority::operator(caller, Operation::ListTenants, None)?;
         let limit = slice.limit;
         let TenantRows { tenants, now } = self.directory.tenants(filter, one_more(slice)).await?;
         let page = Page::cut(tenants, limit, |tenant| tenant.id.clone());

@@ -81,8 +81,13 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("cache.stale_ms", "milliseconds from 0 (never) to 86400000", |s, text| {
         number(&mut s.cache.stale_ms, text, 0..=86_400_000)
     }),
-    Key::secret("auth.operator_token", "16 to 512 visible ASCII characters", |s, text| {
-        token(&mut s.auth.operator_token, text)
+    Key::secret(
+        "auth.operator_token",
+        "16 to 512 visible ASCII characters, not beginning with dws_ or dwk_",
+        |s, text| token(&mut s.auth.operator_token, text),
+    ),
+    Key::new("auth.services_file", "the path of a TOML file", |s, text| {
+        optional(&mut s.auth.services_file, text, |path| Some(PathBuf::from(path)))
     }),
     Key::secret("keys.root", ROOT, |s, text| optional(&mut s.keys.root, text, Root::parse)),
     Key::secret("keys.previous", ROOT, |s, text| optional(&mut s.keys.previous, text, Root::parse)),
@@ -180,7 +185,9 @@ fn coherence(slot: &mut Coherence, text: &str) -> bool {
 
 /// It travels in a header, where nothing else can.
 fn token(slot: &mut SecretString, text: &str) -> bool {
-    let good = (16..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+    // What begins as a service's secret or a key's is looked up as one.
+    let is_anothers = ["dws_", "dwk_"].iter().any(|prefix| text.starts_with(prefix));
+    let good = (16..=512).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) && !is_anothers;
     keep(slot, good.then(|| text.into()))
 }
 

@@ -119,6 +119,8 @@ pub enum Coherence {
 pub struct Auth {
     /// The operator's token; empty where it is not set.
     pub operator_token: SecretString,
+    /// A TOML file of services that may call; none: there is none.
+    pub services_file: Option<PathBuf>,
 }
 
 /// The root of the deployment's keys.
@@ -198,7 +200,7 @@ impl Default for Settings {
                 coherence: Coherence::Registry,
                 stale_ms: 0,
             },
-            auth: Auth { operator_token: SecretString::default() },
+            auth: Auth { operator_token: SecretString::default(), services_file: None },
             keys: RootKeys::default(),
             catalogue: CatalogueFile::default(),
             policy: Policy { trial_days: 14, grace_days: 7, invitation_hours: 72 },
@@ -247,10 +249,10 @@ impl Settings {
         if self.database.is_unset() {
             problems.missing("database.url", "");
         }
-        if self.auth.operator_token.expose_secret().is_empty() {
+        if self.auth.is_unset() {
             problems.missing(
                 "auth.operator_token",
-                "nobody could call without it; `openssl rand -hex 32` makes one",
+                "nobody could call without it or auth.services_file; `openssl rand -hex 32` makes one",
             );
         }
         if self.database.is_postgres() && self.keys.root.is_none() {
@@ -276,6 +278,13 @@ impl Settings {
             problems.missing("database.url", "");
         }
         problems.or(())
+    }
+}
+
+impl Auth {
+    /// Whether nobody could call.
+    fn is_unset(&self) -> bool {
+        self.operator_token.expose_secret().is_empty() && self.services_file.is_none()
     }
 }
 

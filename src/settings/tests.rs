@@ -58,6 +58,7 @@ fn every_key_can_be_set_in_every_layer() {
         ("cache.coherence", "wait_only"),
         ("cache.stale_ms", "1"),
         ("auth.operator_token", "0123456789abcdef"),
+        ("auth.services_file", "/etc/services.toml"),
         ("keys.root", "/k"),
         ("keys.previous", "file:k"),
         ("catalogue.file", "c.toml"),
@@ -217,7 +218,10 @@ fn an_empty_optional_value_is_one_that_is_not_set() {
 fn what_a_server_needs_is_told_with_how_to_set_it() {
     let said = Settings::default().require_for_serving().unwrap_err().to_string();
     assert!(said.contains("database.url is not set. Set DOORWARD_DATABASE__URL"), "{said}");
-    assert!(said.contains("auth.operator_token is not set (nobody could call without it"), "{said}");
+    assert!(
+        said.contains("auth.operator_token is not set (nobody could call without it or auth.services_file"),
+        "{said}"
+    );
     assert!(said.contains("`operator_token` in the section [auth]"), "{said}");
     assert!(!said.contains("keys.root"), "{said}");
 

@@ -85,6 +85,9 @@ fn entry(change: &Change) -> Result<Value, serde_json::Error> {
         Change::ApiKey { before, after, secret: _ } => {
             ("api_key", after.id.to_string(), record(before)?, record(after)?)
         }
+        Change::ServiceCredential { before, after } => {
+            ("service_credential", after.id.to_string(), record(before)?, record(after)?)
+        }
         Change::Catalogue { before, after, document: _ } => {
             ("catalogue", "catalogue".to_owned(), record(before)?, record(after)?)
         }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use doorward_engine::api_key::ApiKey;
-use doorward_engine::id::{KeyId, MemberId, ResourceId, ResourceRef, Revision, TenantId, TypeKey, UserId};
+use doorward_engine::credential::ServiceCredential;
+use doorward_engine::id::{
+    CredentialId, KeyId, MemberId, ResourceId, ResourceRef, Revision, TenantId, TypeKey, UserId,
+};
 use doorward_engine::instant::Instant;
 use doorward_engine::member::{Grant, Member};
 use doorward_engine::resource::Resource;
@@ -94,6 +97,13 @@ pub trait Directory: Send + Sync + 'static {
         tenant: TenantId,
         slice: Slice<KeyId>,
     ) -> impl Future<Output = Result<Vec<ApiKey>, StoreError>> + Send;
+
+    /// Service credentials in the order of their ids, the platform's own.
+    fn credentials(
+        &self,
+        include_revoked: bool,
+        slice: Slice<CredentialId>,
+    ) -> impl Future<Output = Result<Vec<ServiceCredential>, StoreError>> + Send;
 
     /// Live members in the order of their ids, each with the grants in force on live resources of a type
     /// (only on those of `resources`, where any are named).

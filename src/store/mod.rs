@@ -5,6 +5,7 @@
 
 pub mod act;
 pub mod audit;
+pub mod credentials;
 pub mod directory;
 pub mod fact;
 pub mod feed;
@@ -13,6 +14,7 @@ pub mod sql;
 pub mod state;
 
 pub use act::{Act, CommitError, Commits, Effect, Letter, Planned, Receipt, RequestKey, Target, Wait};
+pub use credentials::Credentials;
 pub use directory::Directory;
 pub use fact::{Fact, Value};
 pub use feed::{Epoch, Feed, Registry};

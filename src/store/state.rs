@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use doorward_engine::api_key::ApiKey;
 use doorward_engine::contact::Email;
-use doorward_engine::id::{KeyId, MemberId, ResourceRef, Revision, TypeKey, UserId};
+use doorward_engine::credential::ServiceCredential;
+use doorward_engine::id::{CredentialId, KeyId, MemberId, ResourceRef, Revision, TypeKey, UserId};
 use doorward_engine::instant::Instant;
 use doorward_engine::member::{Grant, Invitation, Member, SecretHash};
 use doorward_engine::resource::Resource;
@@ -48,6 +49,8 @@ pub struct Needs {
     pub live_keys: bool,
     /// What of the catalogue is in use, over all tenants.
     pub usage: bool,
+    /// These service credentials.
+    pub credentials: BTreeSet<CredentialId>,
 }
 
 /// What was found, under the tenant's lock: nothing of it changes before the commit.
@@ -89,6 +92,8 @@ pub struct State {
     pub live_keys: u64,
     /// What of the catalogue is in use, where needed.
     pub usage: Usage,
+    /// The service credentials that were needed.
+    pub credentials: BTreeMap<CredentialId, ServiceCredential>,
 }
 
 /// What of the catalogue is named by stored rows, over all tenants that are not deleted.

@@ -7,8 +7,9 @@ use tonic::Request;
 use tonic::metadata::MetadataMap;
 use tonic::transport::server::TcpConnectInfo;
 
-use crate::caller::{Caller, Credentials};
+use crate::caller::{Caller, Callers, Proof, Refusal};
 use crate::service::{Error, Violation};
+use crate::store::Credentials;
 
 /// The member on whose behalf an admin backend acts.
 const ACTOR: &str = "x-doorward-actor";
@@ -17,16 +18,34 @@ const ACTOR: &str = "x-doorward-actor";
 ///
 /// # Errors
 /// UNAUTHENTICATED, with one text, for whatever is wrong with the credential; INVALID_ARGUMENT for a bad actor.
-pub(super) fn identify<T>(credentials: &Credentials, request: &Request<T>) -> Result<Caller, Error> {
+pub(super) async fn identify<T, C: Credentials>(
+    callers: &Callers<C>,
+    request: &Request<T>,
+) -> Result<Caller, Error> {
     let metadata = request.metadata();
-    let bearer = bearer(metadata).ok_or(Error::Unauthenticated)?;
-    let identity = credentials.identify(bearer).ok_or(Error::Unauthenticated)?;
+    let (identity, person) = callers.identify(proof(metadata)?).await.map_err(|refusal| match refusal {
+        Refusal::Invalid => Error::Unauthenticated,
+        Refusal::Unavailable(cause) => Error::Unavailable(cause),
+    })?;
+    let actor = actor(metadata)?;
+    if actor.is_some() && !identity.may_act() {
+        return Err(Violation::new(ACTOR, "is for services and the operator: leave it out").into());
+    }
     Ok(Caller {
         identity,
-        actor: actor(metadata)?,
+        actor: person.or(actor),
         peer: peer(request).map(|peer| peer.to_string()),
         trace_id: trace_id(metadata),
     })
+}
+
+/// A header that is there counts, whatever it holds: only without one does a certificate.
+fn proof(metadata: &MetadataMap) -> Result<Proof<'_>, Error> {
+    let bearer = match metadata.contains_key("authorization") {
+        true => Some(bearer(metadata).ok_or(Error::Unauthenticated)?),
+        false => None,
+    };
+    Ok(Proof { bearer, names: &[] })
 }
 
 /// The token of exactly one `authorization: Bearer …` header.

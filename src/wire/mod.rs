@@ -11,10 +11,10 @@ use tonic::codegen::tokio_stream::Stream;
 use tonic::{Code, Request, Response, Status};
 
 use self::convert::{
-    Context, api_key, audit, catalogue, check, firewall, grant, invitation, list, member, resource, section,
-    subscription, tenant,
+    Context, api_key, audit, catalogue, check, credential, firewall, grant, invitation, list, member,
+    resource, section, subscription, tenant,
 };
-use crate::caller::Credentials;
+use crate::caller::Callers;
 use crate::clock::Stopwatch;
 use crate::keys::Keys;
 use crate::proto;
@@ -25,7 +25,7 @@ use crate::telemetry::{Metrics, Outcome};
 /// The `AccessService` over the service.
 pub struct Grpc<B: Backend> {
     service: Arc<Service<B>>,
-    credentials: Arc<Credentials>,
+    callers: Arc<Callers<B::Credentials>>,
     keys: Keys,
     metrics: Arc<Metrics>,
 }
@@ -34,7 +34,7 @@ impl<B: Backend> Clone for Grpc<B> {
     fn clone(&self) -> Self {
         Self {
             service: Arc::clone(&self.service),
-            credentials: Arc::clone(&self.credentials),
+            callers: Arc::clone(&self.callers),
             keys: self.keys.clone(),
             metrics: Arc::clone(&self.metrics),
         }
@@ -45,11 +45,11 @@ impl<B: Backend> Grpc<B> {
     /// The wire over a service.
     pub const fn over(
         service: Arc<Service<B>>,
-        credentials: Arc<Credentials>,
+        callers: Arc<Callers<B::Credentials>>,
         keys: Keys,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { service, credentials, keys, metrics }
+        Self { service, callers, keys, metrics }
     }
 
     /// The way of every unary call: identify, handle, answer or map the error, measure.
@@ -63,7 +63,7 @@ impl<B: Backend> Grpc<B> {
         F: Future<Output = Result<A, Error>>,
     {
         let stopwatch = Stopwatch::start();
-        let answer = match self.context(operation, &request) {
+        let answer = match self.context(operation, &request).await {
             Ok(context) => handler(context, request.into_inner()).await,
             Err(error) => Err(error),
         };
@@ -79,15 +79,15 @@ impl<B: Backend> Grpc<B> {
     }
 
     /// A stream that is not built yet: who may not call it learns no more than that.
-    fn unimplemented<Q>(&self, operation: Operation, request: &Request<Q>) -> Status {
-        let error = self.context(operation, request).err().unwrap_or(Error::Unimplemented);
+    async fn unimplemented<Q>(&self, operation: Operation, request: &Request<Q>) -> Status {
+        let error = self.context(operation, request).await.err().unwrap_or(Error::Unimplemented);
         status::of(operation, &error)
     }
 
-    fn context<Q>(&self, operation: Operation, request: &Request<Q>) -> Result<Context<B>, Error> {
+    async fn context<Q>(&self, operation: Operation, request: &Request<Q>) -> Result<Context<B>, Error> {
         Ok(Context {
             service: Arc::clone(&self.service),
-            caller: identify::identify(&self.credentials, request)?,
+            caller: identify::identify(&self.callers, request).await?,
             operation,
             keys: self.keys.clone(),
             metrics: Arc::clone(&self.metrics),
@@ -118,21 +118,17 @@ macro_rules! access_service {
                 &self,
                 request: Request<tonic::Streaming<proto::StreamCheckAccessRequest>>,
             ) -> Result<Response<Self::StreamCheckAccessStream>, Status> {
-                Err(self.unimplemented(Operation::StreamCheckAccess, &request))
+                Err(self.unimplemented(Operation::StreamCheckAccess, &request).await)
             }
 
             async fn watch_changes(
                 &self,
                 request: Request<proto::WatchChangesRequest>,
             ) -> Result<Response<Self::WatchChangesStream>, Status> {
-                Err(self.unimplemented(Operation::WatchChanges, &request))
+                Err(self.unimplemented(Operation::WatchChanges, &request).await)
             }
         }
     };
-}
-
-async fn later<B: Backend, Q, A>(_: Context<B>, _: Q) -> Result<A, Error> {
-    Err(Error::Unimplemented)
 }
 
 access_service! {
@@ -189,10 +185,10 @@ access_service! {
     revoke_api_key: RevokeApiKey(RevokeApiKeyRequest) -> RevokeApiKeyResponse by api_key::revoke_api_key;
     get_catalogue: GetCatalogue(GetCatalogueRequest) -> GetCatalogueResponse by catalogue::get_catalogue;
     apply_catalogue: ApplyCatalogue(ApplyCatalogueRequest) -> ApplyCatalogueResponse by catalogue::apply_catalogue;
-    create_service_credential: CreateServiceCredential(CreateServiceCredentialRequest) -> CreateServiceCredentialResponse by later;
-    list_service_credentials: ListServiceCredentials(ListServiceCredentialsRequest) -> ListServiceCredentialsResponse by later;
-    rotate_service_credential: RotateServiceCredential(RotateServiceCredentialRequest) -> RotateServiceCredentialResponse by later;
-    revoke_service_credential: RevokeServiceCredential(RevokeServiceCredentialRequest) -> RevokeServiceCredentialResponse by later;
+    create_service_credential: CreateServiceCredential(CreateServiceCredentialRequest) -> CreateServiceCredentialResponse by credential::create_service_credential;
+    list_service_credentials: ListServiceCredentials(ListServiceCredentialsRequest) -> ListServiceCredentialsResponse by credential::list_service_credentials;
+    rotate_service_credential: RotateServiceCredential(RotateServiceCredentialRequest) -> RotateServiceCredentialResponse by credential::rotate_service_credential;
+    revoke_service_credential: RevokeServiceCredential(RevokeServiceCredentialRequest) -> RevokeServiceCredentialResponse by credential::revoke_service_credential;
     list_audit_events: ListAuditEvents(ListAuditEventsRequest) -> ListAuditEventsResponse by audit::list_audit_events;
 }
 

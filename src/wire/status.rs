@@ -31,6 +31,9 @@ pub(super) fn of(operation: Operation, error: &Error) -> Status {
         Error::ConfirmationMismatch => {
             details.add_bad_request_violation("confirm_slug", error.to_string());
         }
+        Error::ActorRequired => {
+            details.add_bad_request_violation("x-doorward-actor", error.to_string());
+        }
         Error::RequestReused => {
             details.add_bad_request_violation("request_id", error.to_string());
         }
@@ -62,6 +65,7 @@ fn code(error: &Error) -> Code {
     match error {
         Error::Invalid(_)
         | Error::RequestReused
+        | Error::ActorRequired
         | Error::ConfirmationMismatch
         | Error::SectionUnknown(_)
         | Error::CatalogueInvalid(_) => Code::InvalidArgument,
@@ -82,6 +86,7 @@ fn reason(error: &Error) -> ErrorReason {
     match error {
         Error::Invalid(_) => ErrorReason::InvalidField,
         Error::RequestReused => ErrorReason::RequestIdReused,
+        Error::ActorRequired => ErrorReason::ActorRequired,
         Error::ConfirmationMismatch => ErrorReason::ConfirmationMismatch,
         Error::SectionUnknown(_) => ErrorReason::SectionUnknown,
         Error::CatalogueInvalid(_) => ErrorReason::CatalogueInvalid,
@@ -110,6 +115,7 @@ const fn not_found_reason(thing: Thing) -> ErrorReason {
         Thing::Resource => ErrorReason::ResourceNotFound,
         Thing::ApiKey => ErrorReason::ApiKeyNotFound,
         Thing::Invitation => ErrorReason::InvitationNotFound,
+        Thing::Credential => ErrorReason::ServiceCredentialNotFound,
     }
 }
 

@@ -15,6 +15,7 @@ mod api_keys;
 mod audit;
 mod binary;
 mod caches;
+mod callers;
 mod catalogue;
 mod checks;
 mod cli;

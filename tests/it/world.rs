@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use doorward::caller::secret;
 use doorward::clock::Clock;
 use doorward::proto;
-use doorward::service::api_key::secret_hash;
 use doorward::store::sql::{self, Sql};
 use doorward::store::{Act, Commits, Needs, Planned, Target, Wait};
 use doorward_engine::change::Change;
@@ -62,7 +62,7 @@ fn changes(workspace: &Workspace) -> Vec<Change> {
     changes.extend(workspace.keys.iter().map(|key| Change::ApiKey {
         before: None,
         after: key.key.clone(),
-        secret: Some(secret_hash(&key.secret)),
+        secret: Some(secret::hash(&key.secret)),
     }));
     changes
 }

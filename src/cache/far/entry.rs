@@ -142,7 +142,7 @@ fn parse(part: &Part, body: &[u8]) -> Result<Value, Rejected> {
         Part::User(_) => Value::User(read(body)?),
         Part::Key(_) => Value::Key(read(body)?.map(Arc::new)),
         Part::Resource(_) => Value::Resource(read(body)?.map(Arc::new)),
-        Part::Catalogue => return Err(Rejected::Identity),
+        Part::Catalogue | Part::Credentials => return Err(Rejected::Identity),
     };
     if belongs(part, &value) { Ok(value) } else { Err(Rejected::Identity) }
 }

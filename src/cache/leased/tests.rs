@@ -1,14 +1,17 @@
 //! When a cache answers, when the layer below is asked, and for what. Below is a list of what was asked.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use doorward_engine::id::Revision;
 use doorward_engine::instant::Instant;
 
 use super::*;
 use crate::cache::Options;
+use crate::cache::away::AWAY;
 use crate::cache::samples::{EPOCH, ask, member_id, snapshot};
 use crate::clock::Clock;
+use crate::clock::Steady;
 use crate::store::Seen;
 use crate::store::feed::Changed;
 

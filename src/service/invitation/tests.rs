@@ -35,7 +35,7 @@ fn agent(name: &str) -> ResourceRef {
 }
 
 fn inviting(state: &State, invitee: &Invitee) -> Result<Planned<Member>, Error> {
-    plan(state, |_, draft| invite(draft, &post(), invitee, &Drawn::draw()?, 1))
+    plan(state, |by, draft| invite(by, draft, &post(), invitee, &Drawn::draw()?, 1))
 }
 
 fn live(member: &str, byte: u8) -> Invitation {
@@ -86,7 +86,7 @@ fn only_sections_with_a_toggle_are_named() {
 fn the_letter_holds_the_token_sealed_and_nothing_else_does() {
     let state = state();
     let drawn = Drawn::draw().unwrap();
-    let planned = plan(&state, |_, draft| invite(draft, &post(), &invitee("eve"), &drawn, 1)).unwrap();
+    let planned = plan(&state, |by, draft| invite(by, draft, &post(), &invitee("eve"), &drawn, 1)).unwrap();
     let token = drawn.token.expose_secret();
     assert!(token.starts_with("dwi_") && token.len() == 68, "{token}");
     let letter = &planned.letters[0];
@@ -106,7 +106,7 @@ fn the_letter_holds_the_token_sealed_and_nothing_else_does() {
     let stored = format!("{:?} {:?}", planned.changes, serde_json::to_string(&planned.answer).unwrap());
     assert!(!stored.contains(token) && !stored.contains("dwi_"));
     assert!(
-        matches!(&planned.changes[1], Change::Invitation { after, .. } if after.token == secret_hash(token))
+        matches!(&planned.changes[1], Change::Invitation { after, .. } if after.token == secret::hash(token))
     );
 }
 
@@ -118,7 +118,7 @@ fn seats_are_counted_to_the_last_one() {
     state.seats = 5;
     assert_eq!(reason(inviting(&state, &invitee("eve"))), "5 of 5");
     state.seats = 4;
-    let two = plan(&state, |_, draft| invite(draft, &post(), &invitee("eve"), &Drawn::draw()?, 2));
+    let two = plan(&state, |by, draft| invite(by, draft, &post(), &invitee("eve"), &Drawn::draw()?, 2));
     assert_eq!(reason(two), "4 of 5");
     // A limit below what is held takes nothing away, and lets nothing in.
     state.seats = 9;
@@ -145,8 +145,8 @@ fn a_lapsed_tenant_invites_nobody_and_still_lets_in_who_was_invited() {
     lapse(&mut state);
     state.invitation = Some(live("pia", 1));
     assert_eq!(reason(inviting(&state, &invitee("eve"))), "SubscriptionLapsed");
-    assert_eq!(reason(plan(&state, |_, draft| accept(draft, user("u-pia"), None))), "done");
-    assert_eq!(reason(plan(&state, |_, draft| activate(draft, &id("pia"), user("u-pia")))), "done");
+    assert_eq!(reason(plan(&state, |by, draft| accept(by, draft, user("u-pia"), None))), "done");
+    assert_eq!(reason(plan(&state, |by, draft| activate(by, draft, &id("pia"), user("u-pia")))), "done");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn resending_replaces_the_token() {
     let mut state = state();
     state.invitations = vec![live("pia", 1)];
     let resent = |state: &State, name: &str| {
-        plan(state, |_, draft| resend(draft, &post(), &id(name), &Drawn::draw()?))
+        plan(state, |by, draft| resend(by, draft, &post(), &id(name), &Drawn::draw()?))
     };
     let planned = resent(&state, "pia").unwrap();
     assert_eq!(kinds(&planned.changes), ["invitation", "member", "invitation"]);
@@ -211,7 +211,7 @@ fn cancelling_deletes_who_is_pending_and_nobody_else() {
 #[test]
 fn a_token_works_once_and_in_time() {
     let mut state = state();
-    let accepted = |state: &State| plan(state, |_, draft| accept(draft, user("u-pia"), None));
+    let accepted = |state: &State| plan(state, |by, draft| accept(by, draft, user("u-pia"), None));
     assert_eq!(reason(accepted(&state)), "no Invitation");
     let with =
         |status, seconds| Invitation { status, expires_at: NOW.plus_seconds(seconds), ..live("pia", 1) };
@@ -240,20 +240,26 @@ fn nobody_is_a_member_twice() {
     let mut state = state();
     state.invitation = Some(live("pia", 1));
     state.users.insert(user("u-ben"), id("ben"));
-    assert_eq!(reason(plan(&state, |_, draft| accept(draft, user("u-ben"), None))), "User taken");
-    assert_eq!(reason(plan(&state, |_, draft| activate(draft, &id("pia"), user("u-ben")))), "User taken");
+    assert_eq!(reason(plan(&state, |by, draft| accept(by, draft, user("u-ben"), None))), "User taken");
+    assert_eq!(
+        reason(plan(&state, |by, draft| activate(by, draft, &id("pia"), user("u-ben")))),
+        "User taken"
+    );
 }
 
 #[test]
 fn activating_uses_up_the_token() {
     let mut state = state();
     state.invitations = vec![live("pia", 1)];
-    let planned = plan(&state, |_, draft| activate(draft, &id("pia"), user("u-pia"))).unwrap();
+    let planned = plan(&state, |by, draft| activate(by, draft, &id("pia"), user("u-pia"))).unwrap();
     assert_eq!(kinds(&planned.changes), ["member", "invitation"]);
     assert!(
         matches!(&planned.changes[1], Change::Invitation { after, .. } if after.status == InvitationStatus::Used)
     );
     for name in ["ben", "dan"] {
-        assert_eq!(reason(plan(&state, |_, draft| activate(draft, &id(name), user("u-x")))), "NotPending");
+        assert_eq!(
+            reason(plan(&state, |by, draft| activate(by, draft, &id(name), user("u-x")))),
+            "NotPending"
+        );
     }
 }

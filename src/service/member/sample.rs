@@ -117,6 +117,7 @@ pub(crate) fn state() -> State {
         keys: BTreeMap::new(),
         live_keys: 0,
         usage: Usage::default(),
+        credentials: BTreeMap::new(),
     }
 }
 
@@ -161,7 +162,14 @@ pub(crate) fn plan_as<A>(
     plan: impl FnOnce(&TenantAdmin, &mut Draft<'_>) -> Result<A, Error>,
 ) -> Result<Planned<A>, Error> {
     let operation = Operation::DisableMember;
-    let admin = authority::admin(caller, operation, state.tenant.as_ref(), state.actor.as_ref()).unwrap();
+    let found = authority::Found {
+        id: &state.tenant.as_ref().unwrap().id,
+        tenant: state.tenant.as_ref(),
+        actor: state.actor.as_ref(),
+        key: caller.key().and_then(|key| state.keys.get(key)),
+        now: state.now,
+    };
+    let admin = authority::admin(caller, operation, &found).unwrap();
     let mut draft = Draft::over(state, expected.map(Revision));
     let answer = plan(&admin, &mut draft)?;
     draft.finish(operation, answer)
@@ -176,6 +184,7 @@ pub(crate) fn kinds(changes: &[Change]) -> Vec<&'static str> {
         Change::Resource { .. } => "resource",
         Change::Grant { .. } => "grant",
         Change::ApiKey { .. } => "key",
+        Change::ServiceCredential { .. } => "credential",
         Change::Catalogue { .. } => "catalogue",
     };
     changes.iter().map(kind).collect()

@@ -15,11 +15,11 @@ use super::*;
 fn the_last_active_admin_stays() {
     let mut state = state();
     let ada = id("ada");
-    assert_eq!(reason(plan_as_operator(&state, |_, draft| change_role(draft, &ada, User))), "LastAdmin");
+    assert_eq!(reason(plan_as_operator(&state, |by, draft| change_role(by, draft, &ada, User))), "LastAdmin");
     assert_eq!(reason(plan_as_operator(&state, |by, draft| disable(by, draft, &ada, false))), "LastAdmin");
     assert_eq!(reason(plan_as_operator(&state, |by, draft| delete(by, draft, &ada, false))), "LastAdmin");
     state.active_admins = 2;
-    assert_eq!(reason(plan_as_operator(&state, |_, draft| change_role(draft, &ada, User))), "done");
+    assert_eq!(reason(plan_as_operator(&state, |by, draft| change_role(by, draft, &ada, User))), "done");
     assert_eq!(reason(plan_as_operator(&state, |by, draft| disable(by, draft, &ada, false))), "done");
     assert_eq!(reason(plan_as_operator(&state, |by, draft| delete(by, draft, &ada, false))), "done");
 }
@@ -29,7 +29,7 @@ fn an_admin_who_is_not_active_is_not_the_last_one() {
     let mut state = state();
     for (name, status) in [("pia", MemberStatus::Pending), ("dan", MemberStatus::Disabled)] {
         state.members.insert(id(name), member(name, Admin, status));
-        assert_eq!(reason(plan(&state, |_, draft| change_role(draft, &id(name), User))), "done");
+        assert_eq!(reason(plan(&state, |by, draft| change_role(by, draft, &id(name), User))), "done");
         assert_eq!(reason(plan(&state, |by, draft| delete(by, draft, &id(name), false))), "done");
     }
 }
@@ -40,7 +40,7 @@ fn nobody_disables_or_deletes_themselves() {
     state.active_admins = 2;
     assert_eq!(reason(plan(&state, |by, draft| disable(by, draft, &id("ada"), false))), "SelfForbidden");
     assert_eq!(reason(plan(&state, |by, draft| delete(by, draft, &id("ada"), false))), "SelfForbidden");
-    assert_eq!(reason(plan(&state, |_, draft| change_role(draft, &id("ada"), User))), "done");
+    assert_eq!(reason(plan(&state, |by, draft| change_role(by, draft, &id("ada"), User))), "done");
 }
 
 #[test]
@@ -125,15 +125,15 @@ fn promoting_and_enabling_grow() {
     let mut state = state();
     lapse(&mut state);
     let lapsed = "SubscriptionLapsed";
-    assert_eq!(reason(plan(&state, |_, draft| change_role(draft, &id("ben"), Admin))), lapsed);
+    assert_eq!(reason(plan(&state, |by, draft| change_role(by, draft, &id("ben"), Admin))), lapsed);
     assert_eq!(reason(plan(&state, |_, draft| enable(draft, &id("dan")))), lapsed);
     state.active_admins = 2;
     for reduces in [
-        reason(plan(&state, |_, draft| change_role(draft, &id("ada"), User))),
+        reason(plan(&state, |by, draft| change_role(by, draft, &id("ada"), User))),
         reason(plan(&state, |by, draft| disable(by, draft, &id("ben"), false))),
         reason(plan(&state, |by, draft| delete(by, draft, &id("ben"), false))),
         reason(plan(&state, |_, draft| enable(draft, &id("ben")))),
-        reason(plan(&state, |_, draft| change_role(draft, &id("ben"), User))),
+        reason(plan(&state, |by, draft| change_role(by, draft, &id("ben"), User))),
     ] {
         assert_eq!(reduces, "done");
     }
@@ -144,14 +144,14 @@ fn who_is_demoted_without_values_gets_the_defaults_of_now() {
     let mut state = state();
     state.active_admins = 2;
     state.tenant.as_mut().unwrap().defaults.insert(section("logs"), false);
-    let demoted = plan(&state, |_, draft| change_role(draft, &id("ada"), User)).unwrap().answer;
+    let demoted = plan(&state, |by, draft| change_role(by, draft, &id("ada"), User)).unwrap().answer;
     assert_eq!(demoted.sections.len(), 7);
     assert_eq!(demoted.sections[&section("logs")], SectionValue { on: false, origin: Origin::Default });
     assert_eq!(demoted.sections[&section("traces")], SectionValue { on: true, origin: Origin::Default });
 
     let kept = SectionValue { on: true, origin: Origin::Set };
     state.members.get_mut(&id("ada")).unwrap().sections.insert(section("logs"), kept);
-    let demoted = plan(&state, |_, draft| change_role(draft, &id("ada"), User)).unwrap().answer;
+    let demoted = plan(&state, |by, draft| change_role(by, draft, &id("ada"), User)).unwrap().answer;
     assert_eq!(demoted.sections, [(section("logs"), kept)].into());
 }
 
@@ -165,7 +165,7 @@ fn a_stale_revision_changes_nothing() {
         let ben = id("ben");
         let expected = Some(expected);
         assert_eq!(
-            reason(plan_as(&ada, &state, expected, |_, draft| change_role(draft, &ben, Admin))),
+            reason(plan_as(&ada, &state, expected, |by, draft| change_role(by, draft, &ben, Admin))),
             found
         );
         assert_eq!(

@@ -1,5 +1,6 @@
 //! Writes changes as rows: each kind in its turn, many rows a statement, every row accounted for.
 
+mod credential;
 mod grant;
 mod member;
 mod section;
@@ -58,6 +59,7 @@ struct Sorted<'a> {
     grants: Vec<grant::Difference<'a>>,
     keys: Vec<(Option<&'a ApiKey>, &'a ApiKey, Option<SecretHash>)>,
     catalogues: Vec<(&'a str, &'a str)>,
+    credentials: Vec<credential::Difference<'a>>,
 }
 
 impl<'a> Sorted<'a> {
@@ -80,6 +82,9 @@ impl<'a> Sorted<'a> {
                 Change::ApiKey { before, after, secret } => {
                     sorted.keys.push((before.as_ref(), after, *secret))
                 }
+                Change::ServiceCredential { before, after } => {
+                    sorted.credentials.push((before.as_ref(), after));
+                }
                 Change::Catalogue { before: _, after, document } => sorted.catalogues.push((after, document)),
             }
         }
@@ -97,6 +102,7 @@ pub(super) async fn apply(place: &Place<'_>, changes: &[Change]) -> Result<(), A
     grant::write(place, &sorted.grants).await?;
     place.keys(&sorted.keys).await?;
     place.catalogues(&sorted.catalogues).await?;
+    credential::write(place, &sorted.credentials).await?;
     member::clear(place, &sorted.members).await?;
     let gone = sorted.resources.iter().filter(|(_, after)| after.status == ResourceStatus::Deleted);
     grant::clear(place, gone.map(|(_, after)| &after.reference)).await?;
@@ -213,7 +219,21 @@ impl Place<'_> {
         sql: &str,
         values: [Value; N],
     ) -> Result<u64, StoreError> {
-        let values = std::iter::once(Value::from(self.tenant)).chain(values);
+        self.execute_any(sql, std::iter::once(Value::from(self.tenant)).chain(values)).await
+    }
+
+    /// Executes a statement on one row of a table of the platform's.
+    async fn execute_on_one<const N: usize>(
+        &self,
+        table: &'static str,
+        sql: &str,
+        values: [Value; N],
+    ) -> Result<(), StoreError> {
+        let hit = self.execute_any(sql, values.into_iter()).await?;
+        hit_all(table, 1, hit)
+    }
+
+    async fn execute_any(&self, sql: &str, values: impl Iterator<Item = Value>) -> Result<u64, StoreError> {
         let statement = self.dialect.statement(sql, values);
         Ok(self.transaction.execute_raw(statement).await.map_err(write_error)?.rows_affected())
     }

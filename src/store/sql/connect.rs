@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use super::epoch::{Doubt, Life};
 use super::feed::{Local, Telling};
 use super::snapshots::Texts;
-use super::{Dialect, Inner, Sql, catalogue};
+use super::{Dialect, Inner, Sql, catalogue, credential};
 use crate::clock::{self, Clock};
 use crate::store::StoreError;
 use crate::store::act::PLATFORM;
@@ -99,6 +99,7 @@ async fn open(options: Options) -> Result<Inner, StoreError> {
         writes,
         dialect,
         questions: Texts::over(dialect),
+        roster: credential::roster_text(dialect),
         clock: options.clock,
         in_force: ArcSwap::new(in_force),
         lock,

@@ -9,7 +9,10 @@ mod tenant;
 use std::collections::BTreeSet;
 
 use doorward_engine::api_key::ApiKey;
-use doorward_engine::id::{KeyId, MemberId, ResourceId, ResourceRef, Revision, TenantId, TypeKey, UserId};
+use doorward_engine::credential::ServiceCredential;
+use doorward_engine::id::{
+    CredentialId, KeyId, MemberId, ResourceId, ResourceRef, Revision, TenantId, TypeKey, UserId,
+};
 use doorward_engine::instant::Instant;
 use doorward_engine::member::Member;
 use doorward_engine::resource::Resource;
@@ -17,7 +20,7 @@ use doorward_engine::snapshot::MemberFacts;
 use sea_orm::Value;
 
 use super::rows::read::{self, Rest};
-use super::{Dialect, Sql, StoreError};
+use super::{Dialect, Sql, StoreError, credential};
 use crate::store::directory::{
     AccessRow, Directory, LogFilter, LogRow, MemberFilter, ResourceFilter, Slice, TenantFilter, TenantRows,
     TenantUsage, TenantView,
@@ -86,6 +89,17 @@ impl Directory for Sql {
             let rest = Rest::of(tenant.as_str(), "api_key k WHERE k.tenant_id = $1");
             let rest = page(rest, "k.key_id", slice.after.map(String::from), slice.limit);
             read::api_keys(inner.dialect, &inner.reads, rest).await
+        })
+        .await
+    }
+
+    async fn credentials(
+        &self,
+        include_revoked: bool,
+        slice: Slice<CredentialId>,
+    ) -> Result<Vec<ServiceCredential>, StoreError> {
+        self.run(move |inner| async move {
+            credential::page(&inner, include_revoked, slice.after, rows_max(slice.limit)).await
         })
         .await
     }

@@ -231,3 +231,30 @@ table! {
         pub applied_us: i64,
     }
 }
+
+table! {
+    /// A service that may call.
+    service_credential = "service_credential" {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub credential_id: String,
+        pub name: String,
+        pub scopes: String,
+        pub tenants: String,
+        pub created_us: i64,
+        pub revoked_us: Option<i64>,
+        pub changed_rev: i64,
+    }
+}
+
+table! {
+    /// The hash of a service's secret.
+    service_secret = "service_secret" {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub credential_id: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub secret_hash: Vec<u8>,
+        pub created_us: i64,
+        pub expires_us: Option<i64>,
+        pub last_used_us: Option<i64>,
+    }
+}

@@ -3,10 +3,12 @@
 //! Every method of the traits runs on the database's own runtime, so that a pool's connections stay there,
 //! and a mutation goes on when its caller hangs up.
 
+mod answer;
 mod apply;
 mod catalogue;
 mod commit;
 mod connect;
+mod credential;
 mod directory;
 mod entity;
 mod epoch;
@@ -44,6 +46,8 @@ struct Inner {
     writes: DatabaseConnection,
     dialect: Dialect,
     questions: snapshots::Texts,
+    /// The statement of the services that may call.
+    roster: Arc<str>,
     clock: Clock,
     /// The newest catalogue seen; each statement says which version is in force.
     in_force: ArcSwap<InForce>,

@@ -2,24 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use doorward_engine::catalogue::Catalogue;
 use doorward_engine::id::{ResourceId, ResourceRef, Revision, TypeKey};
 use doorward_engine::member::SecretHash;
 use doorward_engine::snapshot::{KeyFacts, MemberFacts, ResourceFacts, TenantFacts};
 use doorward_engine::status::ResourceStatus;
-use sea_orm::sqlx::{self, AssertSqlSafe};
-use sea_orm::{ConnectionTrait, EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryResult, Value};
-use tokio::time::timeout;
+use sea_orm::{EntityTrait, FromQueryResult, IdenStatic, Iterable, QueryResult};
 
 use super::entity::{api_key, member, tenant};
 use super::rows::{self, At, read};
-use super::{Dialect, Inner, Sql, catalogue, epoch};
+use super::{Dialect, Inner, Sql, answer, catalogue, epoch};
 use crate::store::{Ask, Epoch, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef, Tier};
-
-/// How long the statement may take, once it has a connection.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Snapshots for Sql {
     async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
@@ -32,15 +26,16 @@ impl Snapshots for Sql {
 }
 
 async fn snapshot(inner: &Inner, ask: &Ask) -> Result<Snapshot, StoreError> {
-    let (row, epoch) = row(inner, ask).await?;
+    let (rows, epoch) = answer::rows(inner, inner.questions.of(ask), &texts(ask)).await?;
+    let row = rows.first().ok_or_else(|| StoreError::Unavailable("the database told nothing".to_owned()))?;
     let version = row.try_get("", "catalogue_version")?;
     let in_force = catalogue::at_version(inner, &inner.reads, version).await?;
     let catalogue = &in_force.catalogue;
     let revision: Option<i64> = row.try_get("", "tenant_revision")?;
     Ok(Snapshot {
-        tenant: tenant_facts(&row, catalogue)?.map(Arc::new),
-        subject: subject_facts(&row, &ask.subject, catalogue)?,
-        resources: resource_facts(&row, ask)?,
+        tenant: tenant_facts(row, catalogue)?.map(Arc::new),
+        subject: subject_facts(row, &ask.subject, catalogue)?,
+        resources: resource_facts(row, ask)?,
         revision: Revision(revision.unwrap_or_default().unsigned_abs()),
         epoch,
         now: inner.now(row.try_get("", "now_us")?),
@@ -48,55 +43,6 @@ async fn snapshot(inner: &Inner, ask: &Ask) -> Result<Snapshot, StoreError> {
         degraded: false,
         in_force,
     })
-}
-
-/// The answer, and the epoch that it is of. Where the connection turns out to be broken, or to lead to another life of
-/// the database than the known one, it is asked again, once, over one that was opened since: it only reads.
-async fn row(inner: &Inner, ask: &Ask) -> Result<(QueryResult, Epoch), StoreError> {
-    let mut known = inner.life.known();
-    let mut row = answered(inner, ask, &known.session).await?;
-    if row.is_none() {
-        known = inner.life.renew(&known, &inner.reads).await?;
-        row = answered(inner, ask, &known.session).await?;
-    }
-    let row = row.ok_or_else(|| StoreError::Unavailable("its connections break off".to_owned()))?;
-    Ok((row, known.epoch))
-}
-
-/// The answer; none: the connection is not one to use again.
-async fn answered(inner: &Inner, ask: &Ask, session: &str) -> Result<Option<QueryResult>, StoreError> {
-    let row = match inner.dialect {
-        Dialect::Postgres => from_server(inner, ask).await?,
-        Dialect::Sqlite => from_file(inner, ask).await?,
-    };
-    let Some(row) = row else { return Ok(None) };
-    let answered: Option<String> = row.try_get("", "session")?;
-    Ok((answered.as_deref() == Some(session)).then_some(row))
-}
-
-/// A connection that does not answer is closed: the pool would wait for the answer before it lends it again.
-async fn from_server(inner: &Inner, ask: &Ask) -> Result<Option<QueryResult>, StoreError> {
-    let mut connection = inner.reads.get_postgres_connection_pool().acquire().await?;
-    let question = sqlx::query(AssertSqlSafe(Arc::clone(inner.questions.of(ask))));
-    let question = texts(ask).into_iter().fold(question, |question, text| question.bind(text));
-    match timeout(ANSWER_TIMEOUT, question.fetch_one(&mut *connection)).await {
-        Ok(Ok(row)) => Ok(Some(row.into())),
-        Ok(Err(error)) if epoch::is_broken_connection(&error) => {
-            tracing::debug!(%error, "a connection broke off");
-            Ok(None)
-        }
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => {
-            connection.close_on_drop();
-            Err(StoreError::Unavailable(format!("no answer within {} ms", ANSWER_TIMEOUT.as_millis())))
-        }
-    }
-}
-
-async fn from_file(inner: &Inner, ask: &Ask) -> Result<Option<QueryResult>, StoreError> {
-    let question = &**inner.questions.of(ask);
-    let statement = inner.dialect.statement(question, texts(ask).into_iter().map(Value::from));
-    Ok(inner.reads.query_one_raw(statement).await?)
 }
 
 /// The texts of the statement, one for each kind of question: made once, as a check has better things to do.

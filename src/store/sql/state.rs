@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use doorward_engine::api_key::ApiKey;
-use doorward_engine::id::{KeyId, MemberId, ResourceRef, Revision, UserId};
+use doorward_engine::credential::ServiceCredential;
+use doorward_engine::id::{CredentialId, KeyId, MemberId, ResourceRef, Revision, UserId};
 use doorward_engine::instant::Instant;
 use doorward_engine::member::{Grant, Invitation, Member, SecretHash};
 use doorward_engine::resource::Resource;
@@ -17,7 +18,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, FromQueryResult
 use super::entity::{invitation, resource_grant, tenant};
 use super::rows::read::{Rest, api_keys, columns, count, list, listed, members, resources_named};
 use super::rows::{self, At};
-use super::{Dialect, Inner, StoreError, catalogue};
+use super::{Dialect, Inner, StoreError, catalogue, credential};
 use crate::store::state::Usage;
 use crate::store::{InForce, Needs, State};
 
@@ -113,6 +114,7 @@ impl Gatherer<'_> {
             keys: self.keys().await?,
             live_keys: self.live_keys(moment.now).await?,
             usage: self.usage().await?,
+            credentials: self.credentials().await?,
         })
     }
 
@@ -262,6 +264,11 @@ impl Gatherer<'_> {
         } else {
             Ok(Usage::default())
         }
+    }
+
+    async fn credentials(&self) -> Result<BTreeMap<CredentialId, ServiceCredential>, StoreError> {
+        let found = credential::named(self.dialect, self.transaction, &self.needs.credentials).await?;
+        Ok(found.into_iter().map(|credential| (credential.id.clone(), credential)).collect())
     }
 
     /// The list that is always the second parameter.

@@ -121,7 +121,7 @@ impl Fields {
             self.wrong(field, problem);
             return None;
         }
-        let parse = |fields: &mut Self, path: &str, id: &str| fields.parse(path, id, ResourceId::parse);
+        let parse = |fields: &mut Self, path: &str, id: &String| fields.parse(path, id, ResourceId::parse);
         let ids = self.each_once(&field, &scope.resource_ids, parse);
         Some(ResourceScope { kind: kind?, action: action?, ids: Some(ids?).filter(|ids| !ids.is_empty()) })
     }

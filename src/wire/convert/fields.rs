@@ -250,5 +250,5 @@ mutations! {
     ActivateResourceRequest DeactivateResourceRequest DeleteResourceRequest SetGrantsRequest CopyAccessRequest
     SetSubscriptionRequest CancelSubscriptionRequest RenewSubscriptionRequest SetComplimentaryRequest SetPlanRequest
     SetFeatureSwitchRequest SetFirewallRuleRequest DeleteFirewallRuleRequest CreateApiKeyRequest RevokeApiKeyRequest
-    ApplyCatalogueRequest
+    ApplyCatalogueRequest CreateServiceCredentialRequest RotateServiceCredentialRequest RevokeServiceCredentialRequest
 }

@@ -4,6 +4,7 @@ pub(super) mod api_key;
 pub(super) mod audit;
 pub(super) mod catalogue;
 pub(super) mod check;
+pub(super) mod credential;
 mod fields;
 pub(super) mod firewall;
 pub(super) mod grant;

@@ -135,18 +135,19 @@ impl Fields {
             }
             (false, false) => {
                 let members = self.list("member_ids", members)?;
-                let parse = |fields: &mut Self, path: &str, id: &str| fields.parse(path, id, MemberId::parse);
+                let parse =
+                    |fields: &mut Self, path: &str, id: &String| fields.parse(path, id, MemberId::parse);
                 self.each_once("member_ids", &members, parse).map(Whose::Members)
             }
         }
     }
 
     /// A list that names nothing twice, as a set.
-    pub(super) fn each_once<T: Ord>(
+    pub(super) fn each_once<E, T: Ord>(
         &mut self,
         field: &str,
-        entries: &[String],
-        parse: impl Fn(&mut Self, &str, &str) -> Option<T>,
+        entries: &[E],
+        parse: impl Fn(&mut Self, &str, &E) -> Option<T>,
     ) -> Option<BTreeSet<T>> {
         let (mut set, mut is_good) = (BTreeSet::new(), true);
         for (at, entry) in entries.iter().enumerate() {

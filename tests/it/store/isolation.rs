@@ -92,6 +92,7 @@ on_both!(a_plan_sees_nothing_of_another_tenant, |store| {
         keys_of: [member_id("ben")].into(),
         live_keys: true,
         usage: false,
+        credentials: [].into(),
     };
     let own = store.state("acme", needs.clone()).await;
     assert_eq!((own.members.len(), own.users.len(), own.emails.len()), (3, 1, 1));
