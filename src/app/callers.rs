@@ -43,6 +43,9 @@ pub(super) fn start<C: Credentials>(
         Some(file) => file.understand()?,
         None => Configured::default(),
     };
+    if let (Some(file), true) = (&file, configured.is_empty() && settings.auth.is_file_alone()) {
+        return Err(file.unusable("it names no service, and nobody else could call"));
+    }
     let callers = Arc::new(Callers::over(&settings.auth.operator_token, configured, stored));
     let stop = CancellationToken::new();
     let task = runtime.spawn(keep(Arc::clone(&callers), file, stop.clone()));
@@ -99,8 +102,11 @@ impl ServicesFile {
     }
 
     fn understand(&self) -> Result<Configured, StartError> {
-        Configured::parse(&self.document)
-            .map_err(|problem| StartError::Services { file: self.path.clone(), problem: problem.to_string() })
+        Configured::parse(&self.document).map_err(|problem| self.unusable(problem))
+    }
+
+    fn unusable(&self, problem: impl std::fmt::Display) -> StartError {
+        StartError::Services { file: self.path.clone(), problem: problem.to_string() }
     }
 
     /// What it says now, where it has changed. One that cannot be used changes nothing, and is told once.

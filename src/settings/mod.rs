@@ -282,6 +282,12 @@ impl Settings {
 }
 
 impl Auth {
+    /// Whether nobody could call but the services of the file.
+    #[must_use]
+    pub fn is_file_alone(&self) -> bool {
+        self.operator_token.expose_secret().is_empty()
+    }
+
     /// Whether nobody could call.
     fn is_unset(&self) -> bool {
         self.operator_token.expose_secret().is_empty() && self.services_file.is_none()

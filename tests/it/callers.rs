@@ -1,5 +1,8 @@
 //! Who may call: services by their secrets, made, rotated and revoked; API keys; services of the configuration.
 
+mod file;
+mod replicas;
+
 use std::time::Duration;
 
 use doorward::proto;
@@ -39,7 +42,7 @@ pub(crate) async fn admin_key(server: &Server, tenant: &str, id: &str) -> String
     server.operator().create_api_key(request).await.unwrap().into_inner().secret
 }
 
-async fn checks(client: &mut Client, tenant: &str) -> Result<bool, tonic::Status> {
+pub(crate) async fn checks(client: &mut Client, tenant: &str) -> Result<bool, tonic::Status> {
     let request = proto::CheckAccessRequest {
         tenant_id: tenant.to_owned(),
         subject: Some(user_subject(&format!("{tenant}-owner"))),

@@ -29,6 +29,7 @@ mod keeper;
 mod kill;
 mod lifecycle;
 mod lists;
+mod matrix;
 mod members;
 mod redis;
 mod resources;

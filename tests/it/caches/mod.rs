@@ -3,4 +3,4 @@
 mod agree;
 mod misses;
 mod outage;
-mod replicas;
+pub(crate) mod replicas;

@@ -12,7 +12,7 @@ use crate::postgres;
 use crate::redis::{Redis, Reply};
 
 /// Replicas of one database, stopped at the end.
-pub(super) fn replicas(
+pub(crate) fn replicas(
     change: impl Fn(usize, &mut Settings),
     count: usize,
     body: impl AsyncFnOnce(&[Server]),
@@ -22,7 +22,7 @@ pub(super) fn replicas(
 }
 
 /// The same, on a database at hand.
-pub(super) fn replicas_on(
+pub(crate) fn replicas_on(
     url: &str,
     change: impl Fn(usize, &mut Settings),
     count: usize,

@@ -19,7 +19,7 @@ mod plans;
 pub(crate) mod records;
 mod request;
 mod statements;
-mod tables;
+pub(crate) mod tables;
 
 use std::fmt::Debug;
 use std::future::Future;

@@ -4,7 +4,7 @@ use sea_orm::{
     ConnectionTrait, Database as Db, DatabaseConnection, DbBackend, QueryResult, Statement, TransactionTrait,
 };
 
-use super::{Database, Store};
+use super::Store;
 
 /// Every table that holds rows of a tenant.
 const TABLES: [&str; 13] = [
@@ -24,22 +24,24 @@ const TABLES: [&str; 13] = [
 ];
 
 /// A connection of a test's own.
-pub(super) struct Tables {
+pub(crate) struct Tables {
     connection: DatabaseConnection,
     backend: DbBackend,
 }
 
 impl Tables {
     pub(super) async fn of(store: &Store) -> Self {
-        let backend = match store.database {
-            Database::Sqlite => DbBackend::Sqlite,
-            Database::Postgres => DbBackend::Postgres,
-        };
-        Self { connection: Db::connect(store.url.as_str()).await.unwrap(), backend }
+        Self::at(&store.url).await
+    }
+
+    /// Those of the database at a URL.
+    pub(crate) async fn at(url: &str) -> Self {
+        let backend = if url.starts_with("sqlite:") { DbBackend::Sqlite } else { DbBackend::Postgres };
+        Self { connection: Db::connect(url).await.unwrap(), backend }
     }
 
     /// Every row of a tenant, in every table, as sorted text.
-    pub(super) async fn of_tenant(&self, tenant: &str) -> Vec<String> {
+    pub(crate) async fn of_tenant(&self, tenant: &str) -> Vec<String> {
         let mut rows = Vec::new();
         for table in TABLES.into_iter().chain(["outbox"]) {
             rows.extend(self.rows(table, &format!("tenant_id = '{tenant}'")).await);
