@@ -6,6 +6,7 @@
 mod caches;
 mod callers;
 mod listen;
+mod people;
 mod workers;
 
 use std::io;
@@ -27,6 +28,7 @@ use self::caches::{Caches, Composed, Layers, Parts};
 use self::callers::Keeping;
 use self::workers::Workers;
 use crate::cache::far;
+use crate::caller::oidc;
 use crate::catalogue;
 use crate::clock::Clock;
 use crate::http::{self, Readiness};
@@ -70,6 +72,9 @@ pub enum StartError {
     /// The shared cache cannot be what the settings say.
     #[error("redis cannot be used: {0}")]
     Redis(#[from] far::Problem),
+    /// People's tokens cannot be verified with what the settings say.
+    #[error(transparent)]
+    Oidc(#[from] oidc::Problem),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {cause}")]
     Listen {

@@ -3,6 +3,7 @@
 
 mod callers;
 mod configured;
+pub mod oidc;
 pub mod secret;
 
 use std::borrow::Cow;

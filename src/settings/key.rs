@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use secrecy::SecretString;
 
+use super::oidc;
 use super::problem::{Given, Problems, Value};
 use super::root::Root;
 use super::{Coherence, LogFormat, Settings};
@@ -88,6 +89,17 @@ pub(super) const KEYS: &[Key] = &[
     ),
     Key::new("auth.services_file", "the path of a TOML file", |s, text| {
         optional(&mut s.auth.services_file, text, |path| Some(PathBuf::from(path)))
+    }),
+    Key::new("auth.oidc_issuer", oidc::PROVIDER, |s, text| oidc::url(&mut s.auth.provider.issuer, text)),
+    Key::new("auth.oidc_audience", "at most 512 bytes without control characters", |s, text| {
+        oidc::audience(&mut s.auth.provider.audience, text)
+    }),
+    Key::new("auth.oidc_jwks_url", oidc::PROVIDER, |s, text| oidc::url(&mut s.auth.provider.jwks_url, text)),
+    Key::new("auth.oidc_algorithms", oidc::ALGORITHMS, |s, text| {
+        oidc::algorithms(&mut s.auth.provider.algorithms, text)
+    }),
+    Key::new("auth.oidc_ca_file", "the path of a PEM file", |s, text| {
+        optional(&mut s.auth.provider.ca_file, text, |path| Some(PathBuf::from(path)))
     }),
     Key::secret("keys.root", ROOT, |s, text| optional(&mut s.keys.root, text, Root::parse)),
     Key::secret("keys.previous", ROOT, |s, text| optional(&mut s.keys.previous, text, Root::parse)),

@@ -6,6 +6,7 @@ mod environment;
 mod file;
 mod key;
 mod near;
+mod oidc;
 mod problem;
 mod root;
 
@@ -16,6 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 #[cfg(feature = "slips")]
 pub use self::environment::{Test, test};
+pub use self::oidc::{JwtAlgorithm, Oidc, Provider};
 pub use self::problem::Error;
 pub use self::root::Root;
 
@@ -121,6 +123,8 @@ pub struct Auth {
     pub operator_token: SecretString,
     /// A TOML file of services that may call; none: there is none.
     pub services_file: Option<PathBuf>,
+    /// Whose tokens name people: [`Auth::oidc`].
+    pub provider: Provider,
 }
 
 /// The root of the deployment's keys.
@@ -200,7 +204,11 @@ impl Default for Settings {
                 coherence: Coherence::Registry,
                 stale_ms: 0,
             },
-            auth: Auth { operator_token: SecretString::default(), services_file: None },
+            auth: Auth {
+                operator_token: SecretString::default(),
+                services_file: None,
+                provider: Provider::default(),
+            },
             keys: RootKeys::default(),
             catalogue: CatalogueFile::default(),
             policy: Policy { trial_days: 14, grace_days: 7, invitation_hours: 72 },
@@ -255,6 +263,7 @@ impl Settings {
                 "nobody could call without it or auth.services_file; `openssl rand -hex 32` makes one",
             );
         }
+        self.auth.check_oidc(&mut problems);
         if self.database.is_postgres() && self.keys.root.is_none() {
             problems
                 .missing("keys.root", "every replica needs the same one; `openssl rand -hex 32` makes one");

@@ -59,6 +59,11 @@ fn every_key_can_be_set_in_every_layer() {
         ("cache.stale_ms", "1"),
         ("auth.operator_token", "0123456789abcdef"),
         ("auth.services_file", "/etc/services.toml"),
+        ("auth.oidc_issuer", "https://id.example/realm"),
+        ("auth.oidc_audience", "doorward"),
+        ("auth.oidc_jwks_url", "http://127.0.0.1:1/keys"),
+        ("auth.oidc_algorithms", "PS256,EdDSA"),
+        ("auth.oidc_ca_file", "/ca.pem"),
         ("keys.root", "/k"),
         ("keys.previous", "file:k"),
         ("catalogue.file", "c.toml"),
@@ -147,6 +152,12 @@ fn a_value_that_is_not_allowed_says_what_is() {
         ("server.workers", "-1", "a number from 0"),
         ("server.grace_ms", "1.5", "milliseconds from 0 to 600000"),
         ("database.reads_max", "0", "a number from 1 to 1000"),
+        ("auth.oidc_issuer", "id.example", "https://HOST or https://HOST/PATH; http:// only for a loopback"),
+        ("auth.oidc_jwks_url", "https://", "https://HOST"),
+        ("auth.oidc_algorithms", "HS256", "RS256, RS384, RS512, PS256"),
+        ("auth.oidc_algorithms", "none", "RS256, RS384, RS512, PS256"),
+        ("auth.oidc_algorithms", "RS256,,ES256", "RS256, RS384, RS512, PS256"),
+        ("auth.oidc_algorithms", "", "RS256, RS384, RS512, PS256"),
         ("policy.trial_days", "4000", "days from 0 to 3650"),
         ("policy.invitation_hours", "0", "hours from 1"),
         ("log.format", "xml", "text or json"),
@@ -242,6 +253,38 @@ fn what_a_server_needs_is_told_with_how_to_set_it() {
     let sqlite = of_environment(&[token, ("DOORWARD_DATABASE__URL", "sqlite:///d.db")]).unwrap();
     assert!(sqlite.require_for_serving().is_ok());
     assert!(Settings::default().require_database().is_err());
+}
+
+#[test]
+fn a_provider_of_people_is_told_of_whole_or_not_at_all() {
+    let of = |names: &[&str]| {
+        let values = [
+            ("issuer", "https://id.example"),
+            ("audience", "doorward"),
+            ("jwks_url", "https://id.example/keys"),
+            ("ca_file", "/ca.pem"),
+        ];
+        let named = values.into_iter().filter(|(name, _)| names.contains(name));
+        let lines: Vec<_> = named.map(|(name, value)| format!("oidc_{name} = \"{value}\"")).collect();
+        of_file(&format!("[auth]\n{}\n", lines.join("\n"))).unwrap()
+    };
+    assert_eq!(of(&[]).auth.oidc().unwrap(), None);
+    let oidc = of(&["issuer", "audience"]).auth.oidc().unwrap().unwrap();
+    assert_eq!((oidc.issuer.as_str(), oidc.audience.as_str()), ("https://id.example", "doorward"));
+    assert_eq!((oidc.jwks_url, oidc.algorithms), (None, JwtAlgorithm::USUAL.to_vec()));
+    for (names, missing) in [
+        (&["issuer"][..], "auth.oidc_audience is not set (auth.oidc_issuer is set, and without an audience"),
+        (&["audience"], "auth.oidc_issuer is not set (auth.oidc_audience is set, and says nothing without"),
+        (
+            &["jwks_url", "ca_file"],
+            "auth.oidc_issuer is not set (auth.oidc_jwks_url, auth.oidc_ca_file is set",
+        ),
+    ] {
+        let settings = of(names);
+        assert!(settings.auth.oidc().unwrap_err().to_string().starts_with(missing), "{names:?}");
+        let said = settings.require_for_serving().unwrap_err().to_string();
+        assert!(said.contains(missing), "{names:?}: {said}");
+    }
 }
 
 #[test]

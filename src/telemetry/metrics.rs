@@ -11,6 +11,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::caches::Caches;
+use super::people::People;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -135,6 +136,8 @@ pub struct Metrics {
     far: [Counter; FarOutcome::ALL.len()],
     /// Those of the caches.
     pub caches: Caches,
+    /// Those of people's tokens.
+    pub people: People,
 }
 
 impl Default for Metrics {
@@ -176,7 +179,8 @@ impl Metrics {
         let far =
             FarOutcome::ALL.map(|outcome| far.get_or_create_owned(&FarLabels { outcome: outcome.name() }));
         let caches = Caches::registered(&mut registry);
-        Self { registry, calls, checks, mutations, far, caches }
+        let people = People::registered(&mut registry);
+        Self { registry, calls, checks, mutations, far, caches, people }
     }
 
     /// A call has ended.

@@ -2,6 +2,7 @@
 
 mod caches;
 mod metrics;
+mod people;
 
 use std::io::IsTerminal;
 
@@ -11,6 +12,7 @@ use tracing_subscriber::prelude::*;
 
 pub use self::caches::{Caches, PollOutcome, SelfCheck};
 pub use self::metrics::{CONTENT_TYPE, FarOutcome, Metrics, Outcome};
+pub use self::people::{KeyFetch, People, Verification};
 
 use crate::settings::{Log, LogFormat};
 

@@ -61,6 +61,18 @@ const ARROWS: &[Arrow] = &[
     },
     Arrow {
         within: &["src"],
+        except: &["src/caller/oidc"],
+        names: &["jsonwebtoken"],
+        allowed: "only src/caller/oidc reads people's tokens",
+    },
+    Arrow {
+        within: &["src"],
+        except: &["src/caller/oidc"],
+        names: &["reqwest"],
+        allowed: "only src/caller/oidc asks others over HTTP: for the keys of people's tokens",
+    },
+    Arrow {
+        within: &["src"],
         except: &["src/http", "src/app"],
         names: &["axum"],
         allowed: "only src/http and src/app (composes) serve HTTP",
