@@ -143,7 +143,7 @@ mod tests {
         };
         assert!(text(&registry).contains("doorward_oidc_keys_age_seconds 0.0\n"));
         people.keys_age(None);
-        assert!(text(&registry).contains("doorward_oidc_keys_age_seconds +Inf\n"));
+        assert!(text(&registry).contains("doorward_oidc_keys_age_seconds inf\n"));
         people.keys_age(Some(Duration::from_millis(1500)));
         let text = text(&registry);
         for line in [

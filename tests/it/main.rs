@@ -31,6 +31,7 @@ mod lifecycle;
 mod lists;
 mod matrix;
 mod members;
+mod oidc;
 mod redis;
 mod resources;
 mod scenarios;
