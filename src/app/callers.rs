@@ -10,9 +10,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
+use crate::caller::oidc::Oidc;
 use crate::caller::{Callers, Configured};
+use crate::clock::{Clock, Steady};
 use crate::settings::Settings;
 use crate::store::Credentials;
+use crate::telemetry::Metrics;
 
 /// How often the file of services is looked at.
 const LOOKED: Duration = Duration::from_secs(2);
@@ -36,7 +39,7 @@ pub(super) struct Keeping {
 pub(super) fn start<C: Credentials>(
     settings: &Settings,
     stored: C,
-    runtime: &Handle,
+    (clock, metrics, runtime): (Clock, &Arc<Metrics>, &Handle),
 ) -> Result<(Arc<Callers<C>>, Keeping), StartError> {
     let file = settings.auth.services_file.clone().map(ServicesFile::read).transpose()?;
     let configured = match &file {
@@ -46,7 +49,11 @@ pub(super) fn start<C: Credentials>(
     if let (Some(file), true) = (&file, configured.is_empty() && settings.auth.is_file_alone()) {
         return Err(file.unusable("it names no service, and nobody else could call"));
     }
-    let callers = Arc::new(Callers::over(&settings.auth.operator_token, configured, stored));
+    let people = settings.auth.oidc()?.map(|options| {
+        Oidc::open(options.into(), clock, Steady::real(), Arc::clone(metrics), runtime.clone())
+    });
+    let people = people.transpose()?;
+    let callers = Arc::new(Callers::over(&settings.auth.operator_token, configured, people, stored));
     let stop = CancellationToken::new();
     let task = runtime.spawn(keep(Arc::clone(&callers), file, stop.clone()));
     Ok((callers, Keeping { task, stop }))

@@ -168,9 +168,10 @@ impl Base {
     ) -> Result<Running, StartError> {
         let keys = settings.keys()?;
         let runtime = self.database.handle().clone();
-        let parts = Parts { settings, clock, keys: &keys, metrics: &self.metrics, runtime };
+        let parts = Parts { settings, clock: clock.clone(), keys: &keys, metrics: &self.metrics, runtime };
         let Composed { caches, leased, enforced, roster } = Caches::start(&store, parts)?;
-        let (callers, keeping) = callers::start(settings, roster, self.database.handle())?;
+        let (callers, keeping) =
+            callers::start(settings, roster, (clock, &self.metrics, self.database.handle()))?;
         let (resolver, policy) = (Resolver::over(leased), policy(&settings.policy));
         let metrics = Arc::clone(&self.metrics);
         let service = Service::<Layers>::over(resolver, store, enforced, policy, keys.clone(), metrics);

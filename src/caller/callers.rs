@@ -12,6 +12,7 @@ use doorward_engine::member::SecretHash;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
+use super::oidc::{self, Oidc, looks_like_a_jwt};
 use super::secret;
 use super::{Configured, Identity, TenantKey};
 use crate::store::StoreError;
@@ -46,6 +47,15 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<oidc::Refusal> for Refusal {
+    fn from(refusal: oidc::Refusal) -> Self {
+        match refusal {
+            oidc::Refusal::Invalid => Self::Invalid,
+            oidc::Refusal::Unavailable(why) => Self::Unavailable(StoreError::Unavailable(why)),
+        }
+    }
+}
+
 /// An identity, and the user that a person is.
 pub(crate) type Identified = (Identity, Option<UserId>);
 
@@ -54,17 +64,20 @@ pub(crate) type Identified = (Identity, Option<UserId>);
 pub struct Callers<C> {
     operator: Option<SecretHash>,
     configured: ArcSwap<Configured>,
+    people: Option<Oidc>,
     stored: C,
     uses: Uses,
 }
 
 impl<C: Credentials> Callers<C> {
-    /// The operator by a token, where one is set, the configured services, and those that are stored.
-    pub fn over(operator: &SecretString, configured: Configured, stored: C) -> Self {
+    /// The operator by a token, where one is set, the configured services, people by their tokens, where there is a
+    /// provider, and the services that are stored.
+    pub fn over(operator: &SecretString, configured: Configured, people: Option<Oidc>, stored: C) -> Self {
         let operator = operator.expose_secret();
         Self {
             operator: (!operator.is_empty()).then(|| secret::hash(operator)),
             configured: ArcSwap::from_pointee(configured),
+            people,
             stored,
             uses: Uses::default(),
         }
@@ -95,6 +108,10 @@ impl<C: Credentials> Callers<C> {
         }
         if let Some((id, hash)) = secret::parse(secret::KEY, token) {
             return self.key(id, hash).await.map(|identity| (identity, None));
+        }
+        if let Some(people) = self.people.as_ref().filter(|_| looks_like_a_jwt(token)) {
+            let person = people.verify(token).await?;
+            return Ok((Identity::Person, Some(person.user)));
         }
         // Hashes are compared, so that neither the token's length nor a common beginning shows.
         let is_operator = self.operator.is_some_and(|own| same(own, secret::hash(token)));

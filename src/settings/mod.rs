@@ -260,7 +260,7 @@ impl Settings {
         if self.auth.is_unset() {
             problems.missing(
                 "auth.operator_token",
-                "nobody could call without it or auth.services_file; `openssl rand -hex 32` makes one",
+                "nobody could call without it, auth.services_file or auth.oidc_issuer; `openssl rand -hex 32` makes one",
             );
         }
         self.auth.check_oidc(&mut problems);
@@ -294,12 +294,12 @@ impl Auth {
     /// Whether nobody could call but the services of the file.
     #[must_use]
     pub fn is_file_alone(&self) -> bool {
-        self.operator_token.expose_secret().is_empty()
+        self.operator_token.expose_secret().is_empty() && self.provider.issuer.is_empty()
     }
 
     /// Whether nobody could call.
     fn is_unset(&self) -> bool {
-        self.operator_token.expose_secret().is_empty() && self.services_file.is_none()
+        self.is_file_alone() && self.services_file.is_none()
     }
 }
 

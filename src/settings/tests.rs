@@ -230,7 +230,7 @@ fn what_a_server_needs_is_told_with_how_to_set_it() {
     let said = Settings::default().require_for_serving().unwrap_err().to_string();
     assert!(said.contains("database.url is not set. Set DOORWARD_DATABASE__URL"), "{said}");
     assert!(
-        said.contains("auth.operator_token is not set (nobody could call without it or auth.services_file"),
+        said.contains("auth.operator_token is not set (nobody could call without it, auth.services_file or auth.oidc_issuer"),
         "{said}"
     );
     assert!(said.contains("`operator_token` in the section [auth]"), "{said}");

@@ -1,6 +1,7 @@
 //! Who may call: services by their secrets, made, rotated and revoked; API keys; services of the configuration.
 
 mod file;
+mod person;
 mod replicas;
 
 use std::time::Duration;

@@ -2,8 +2,8 @@
 
 mod keys;
 mod outage;
-mod provider;
-mod signer;
+pub(crate) mod provider;
+pub(crate) mod signer;
 mod tokens;
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use self::provider::{KEYS, Provider};
 use self::signer::Signer;
 use crate::harness::NOW;
 
-const AUDIENCE: &str = "doorward";
+pub(crate) const AUDIENCE: &str = "doorward";
 
 /// Who verifies, with what a test can see and move.
 struct Verifier {
@@ -65,7 +65,7 @@ impl Verifier {
 }
 
 /// What a good token says, at the time of the tests.
-fn claims(provider: &Provider) -> Value {
+pub(crate) fn claims(provider: &Provider) -> Value {
     let now = NOW.micros() / 1_000_000;
     json!({ "iss": provider.issuer(), "aud": AUDIENCE, "sub": "auth0|ann", "exp": now + 600, "iat": now, "nbf": now })
 }
