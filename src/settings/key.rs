@@ -35,6 +35,9 @@ impl Key {
 
 const ADDRESS: &str = "an address and a port, such as 127.0.0.1:50051 or [::]:0";
 const CONNECTIONS: &str = "a number from 1 to 1000";
+const CALLS: &str = "a number of calls from 1 to 1000000";
+const DEADLINE: &str = "milliseconds from 1 to 600000";
+const RATE: &str = "a number from 0 (no limit) to 1000000";
 const REDIS: &str = "redis://HOST, rediss://HOST, redis+cluster://HOST,HOST or redis+sentinel://HOST,HOST/MASTER, \
                      with USER:PASSWORD@ before the host where there is one";
 const ROOT: &str = "32 bytes as 64 hexadecimal digits or as base64, or the path of a file that holds them";
@@ -81,6 +84,26 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("cache.coherence", "registry or wait_only", |s, text| coherence(&mut s.cache.coherence, text)),
     Key::new("cache.stale_ms", "milliseconds from 0 (never) to 86400000", |s, text| {
         number(&mut s.cache.stale_ms, text, 0..=86_400_000)
+    }),
+    Key::new("limits.in_flight", CALLS, |s, text| number(&mut s.limits.in_flight, text, 1..=1_000_000)),
+    Key::new("limits.checks", CALLS, |s, text| number(&mut s.limits.checks, text, 1..=1_000_000)),
+    Key::new("limits.reads", CALLS, |s, text| number(&mut s.limits.reads, text, 1..=1_000_000)),
+    Key::new("limits.writes", CALLS, |s, text| number(&mut s.limits.writes, text, 1..=1_000_000)),
+    Key::new("limits.streams", CALLS, |s, text| number(&mut s.limits.streams, text, 1..=1_000_000)),
+    Key::new("limits.check_deadline_ms", DEADLINE, |s, text| {
+        number(&mut s.limits.check_deadline_ms, text, 1..=600_000)
+    }),
+    Key::new("limits.admin_deadline_ms", DEADLINE, |s, text| {
+        number(&mut s.limits.admin_deadline_ms, text, 1..=600_000)
+    }),
+    Key::new("limits.tenant_calls_per_s", RATE, |s, text| {
+        number(&mut s.limits.tenant_calls_per_s, text, 0..=1_000_000)
+    }),
+    Key::new("limits.tenant_checks_per_s", RATE, |s, text| {
+        number(&mut s.limits.tenant_checks_per_s, text, 0..=1_000_000)
+    }),
+    Key::new("limits.accepts_per_s", RATE, |s, text| {
+        number(&mut s.limits.accepts_per_s, text, 0..=1_000_000)
     }),
     Key::secret(
         "auth.operator_token",

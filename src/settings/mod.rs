@@ -5,6 +5,7 @@
 mod environment;
 mod file;
 mod key;
+mod limits;
 mod near;
 mod oidc;
 mod problem;
@@ -18,6 +19,7 @@ use secrecy::{ExposeSecret, SecretString};
 #[cfg(feature = "slips")]
 pub use self::environment::{Test, test};
 pub use self::oidc::{JwtAlgorithm, Oidc, Provider};
+pub use self::limits::Limits;
 pub use self::problem::Error;
 pub use self::root::Root;
 
@@ -36,6 +38,8 @@ pub struct Settings {
     pub redis: Redis,
     /// What is kept of the database's facts, and for how long they are believed.
     pub cache: Cache,
+    /// How much is taken on, and for how long.
+    pub limits: Limits,
     /// Who may call.
     pub auth: Auth,
     /// The root of the deployment's keys.
@@ -209,6 +213,7 @@ impl Default for Settings {
                 services_file: None,
                 provider: Provider::default(),
             },
+            limits: Limits::default(),
             keys: RootKeys::default(),
             catalogue: CatalogueFile::default(),
             policy: Policy { trial_days: 14, grace_days: 7, invitation_hours: 72 },
