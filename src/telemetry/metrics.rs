@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::caches::Caches;
 use super::people::People;
+use super::door::Door;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -134,6 +135,8 @@ pub struct Metrics {
     mutations: Family<MutationLabels, Counter>,
     /// A counter for each outcome, in their order.
     far: [Counter; FarOutcome::ALL.len()],
+    /// Those of the door.
+    pub door: Door,
     /// Those of the caches.
     pub caches: Caches,
     /// Those of people's tokens.
@@ -178,9 +181,10 @@ impl Metrics {
         let checks = TIERS.map(of_tier).into();
         let far =
             FarOutcome::ALL.map(|outcome| far.get_or_create_owned(&FarLabels { outcome: outcome.name() }));
+        let door = Door::registered(&mut registry);
         let caches = Caches::registered(&mut registry);
         let people = People::registered(&mut registry);
-        Self { registry, calls, checks, mutations, far, caches, people }
+        Self { registry, calls, checks, mutations, far, door, caches, people }
     }
 
     /// A call has ended.

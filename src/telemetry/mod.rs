@@ -1,6 +1,7 @@
 //! What the process says of itself: a log on stderr, and metrics passed down as a value. It knows no layer.
 
 mod caches;
+mod door;
 mod metrics;
 mod people;
 
@@ -11,6 +12,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 pub use self::caches::{Caches, PollOutcome, SelfCheck};
+pub use self::door::{Class, Door, Refusal};
 pub use self::metrics::{CONTENT_TYPE, FarOutcome, Metrics, Outcome};
 pub use self::people::{KeyFetch, People, Verification};
 
