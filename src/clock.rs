@@ -32,6 +32,12 @@ impl Stopwatch {
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
+
+    /// The instant so long after it began, for a timer; none: later than there are instants.
+    #[must_use]
+    pub fn after(self, time: Duration) -> Option<std::time::Instant> {
+        self.0.checked_add(time)
+    }
 }
 
 /// Counts on while the machine sleeps, where the system has such a clock.

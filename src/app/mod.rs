@@ -30,16 +30,19 @@ use self::workers::Workers;
 use crate::cache::far;
 use crate::caller::oidc;
 use crate::catalogue;
-use crate::clock::Clock;
+use crate::clock::{Clock, Steady};
 use crate::http::{self, Readiness};
 use crate::proto::access_service_server::AccessServiceServer;
 use crate::resolver::Resolver;
-use crate::service::{Policy, Service};
+use crate::service::{Backend, Policy, Service};
 use crate::settings::{self, Settings};
 use crate::store::StoreError;
 use crate::store::sql::{self, Sql};
 use crate::telemetry::Metrics;
-use crate::wire::Grpc;
+use crate::wire::{Grpc, Guard, MESSAGE_MAX, Rates};
+
+/// The door of this composition.
+type Door = Guard<<Layers as Backend>::Credentials>;
 
 /// How long the schema of a Postgres database is waited for between two looks.
 const SCHEMA_POLL: Duration = Duration::from_secs(1);
@@ -175,14 +178,17 @@ impl Base {
         let (resolver, policy) = (Resolver::over(leased), policy(&settings.policy));
         let metrics = Arc::clone(&self.metrics);
         let service = Service::<Layers>::over(resolver, store, enforced, policy, keys.clone(), metrics);
-        let grpc = Grpc::over(Arc::new(service), callers, keys, Arc::clone(&self.metrics));
+        let guard = Door::new(callers, &settings.limits, Arc::clone(&self.metrics));
+        let rates = Arc::new(Rates::new(&settings.limits, &Steady::real()));
+        let grpc = Grpc::over(Arc::new(service), rates, keys, Arc::clone(&self.metrics));
+        let grpc = AccessServiceServer::new(grpc).max_decoding_message_size(MESSAGE_MAX);
 
         let (health, health_service) = tonic_health::server::health_reporter();
-        let routes = Routes::new(health_service).add_service(AccessServiceServer::new(grpc));
+        let routes = Routes::new(health_service).add_service(grpc);
         let routes = workers::with_reflection(routes).map_err(io::Error::other)?;
         let listeners = listen::shared(settings.server.listen, worker_count(&settings.server))?;
         let grpc = listen::address(&listeners, settings.server.listen)?;
-        let workers = Workers::start(listeners, &self.stop, self.grace, &routes)?;
+        let workers = Workers::start(listeners, &self.stop, self.grace, &routes, &guard)?;
         self.database.block_on(health.set_serving::<AccessServiceServer<Grpc<Layers>>>());
         self.readiness.ready();
         let (admin, workers, caches, keeping) = (self.admin, Some(workers), Some(caches), Some(keeping));

@@ -11,6 +11,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use super::Door;
 use crate::proto::FILE_DESCRIPTOR_SET;
 
 /// The threads that answer gRPC.
@@ -25,10 +26,12 @@ impl Workers {
         stop: &CancellationToken,
         grace: Duration,
         routes: &Routes,
+        guard: &Door,
     ) -> io::Result<Self> {
         let mut workers = Self { threads: Vec::with_capacity(listeners.len()) };
         for (at, listener) in listeners.into_iter().enumerate() {
-            let worker = Worker { listener, stop: stop.clone(), grace, routes: routes.clone() };
+            let worker =
+                Worker { listener, stop: stop.clone(), grace, routes: routes.clone(), guard: guard.clone() };
             let started = thread::Builder::new().name(format!("doorward-grpc-{at}")).spawn(|| worker.run());
             match started {
                 Ok(thread) => workers.threads.push(thread),
@@ -57,6 +60,7 @@ struct Worker {
     stop: CancellationToken,
     grace: Duration,
     routes: Routes,
+    guard: Door,
 }
 
 impl Worker {
@@ -75,6 +79,7 @@ impl Worker {
         // Without it a small answer waits for the acknowledgement of the one before: 40 ms.
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let served = Server::builder()
+            .layer(self.guard.layer())
             .add_routes(self.routes)
             .serve_with_incoming_shutdown(incoming, self.stop.clone().cancelled_owned());
         let too_late = async {

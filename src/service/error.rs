@@ -1,12 +1,16 @@
 //! Why a call was not answered: a closed set, mapped once to the wire.
 
 use std::fmt;
+use std::time::Duration;
 
 use doorward_engine::id::{Revision, TypeKey};
 use doorward_engine::question::QuestionError;
 
 use crate::keys::KeysError;
 use crate::store::{CommitError, StoreError};
+
+const MAY_BE_APPLIED: &str = "the deadline has passed, and the change may have been applied: repeating the call with the same \
+                              `request_id` is safe, and answers what came of it";
 
 /// Why a call was not answered. A denial is an answer, and not among these.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +83,52 @@ pub enum Error {
     /// Not built yet.
     #[error("not implemented yet")]
     Unimplemented,
+    /// More calls are in flight than are taken on.
+    #[error(
+        "more calls are in flight than the server takes on; nothing was done: try again after RetryInfo's time"
+    )]
+    Overloaded {
+        /// After which time.
+        retry: Duration,
+    },
+    /// The caller asks too often.
+    #[error(
+        "one caller may make {per_second} calls of this kind a second in one tenant; nothing was done: try again after RetryInfo's time"
+    )]
+    RateLimited {
+        /// How many are allowed.
+        per_second: u32,
+        /// After which time there is room for this one.
+        retry: Duration,
+    },
+    /// The caller's time, or the longest there is, was over.
+    #[error("{}", if *.may_be_applied { MAY_BE_APPLIED } else { "the deadline has passed" })]
+    DeadlineExceeded {
+        /// Whether it is a mutation that goes on.
+        may_be_applied: bool,
+    },
+    /// The bytes are not a message.
+    #[error(
+        "what was sent is not a message of this RPC: truncated, with a field of a wrong type, or not protobuf"
+    )]
+    Malformed,
+    /// The message is too long.
+    #[error("the message is longer than the {limit} bytes that the server accepts")]
+    TooLarge {
+        /// The longest that is accepted, in bytes.
+        limit: usize,
+    },
+    /// The message is compressed in a way that is not accepted.
+    #[error("the message's `grpc-encoding` is not accepted; allowed: `identity`")]
+    UnknownEncoding,
+    /// There is no such RPC.
+    #[error(
+        "this server has no such RPC; it has those of `doorward.v1.AccessService`, health and reflection"
+    )]
+    UnknownMethod,
+    /// Health was asked of a service that is not there.
+    #[error("there is no such service; allowed: `doorward.v1.AccessService`, or none for the whole server")]
+    UnknownService,
 }
 
 /// A field that cannot be understood.

@@ -1,7 +1,9 @@
 //! gRPC: requests become domain words, answers become messages. It decides nothing.
 
 mod convert;
+mod guard;
 mod identify;
+mod rate;
 mod rpcs;
 mod status;
 
@@ -10,16 +12,21 @@ use std::sync::Arc;
 use tonic::{Code, Request, Response, Status};
 
 use self::convert::Context;
-use crate::caller::Callers;
-use crate::clock::Stopwatch;
+pub use self::guard::{Guard, Guarded};
+pub use self::rate::Rates;
+use self::rpcs::Tenanted;
+use crate::caller::Caller;
 use crate::keys::Keys;
 use crate::service::{Backend, Error, Operation, Service};
-use crate::telemetry::{Metrics, Outcome};
+use crate::telemetry::{Metrics, Outcome, Refusal};
+
+/// The longest message of the `AccessService` that is accepted, in bytes: a full batch has less than half of it.
+pub const MESSAGE_MAX: usize = 1024 * 1024;
 
 /// The `AccessService` over the service.
 pub struct Grpc<B: Backend> {
     service: Arc<Service<B>>,
-    callers: Arc<Callers<B::Credentials>>,
+    rates: Arc<Rates>,
     keys: Keys,
     metrics: Arc<Metrics>,
 }
@@ -28,7 +35,7 @@ impl<B: Backend> Clone for Grpc<B> {
     fn clone(&self) -> Self {
         Self {
             service: Arc::clone(&self.service),
-            callers: Arc::clone(&self.callers),
+            rates: Arc::clone(&self.rates),
             keys: self.keys.clone(),
             metrics: Arc::clone(&self.metrics),
         }
@@ -39,25 +46,29 @@ impl<B: Backend> Grpc<B> {
     /// The wire over a service.
     pub const fn over(
         service: Arc<Service<B>>,
-        callers: Arc<Callers<B::Credentials>>,
+        rates: Arc<Rates>,
         keys: Keys,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { service, callers, keys, metrics }
+        Self { service, rates, keys, metrics }
     }
 
-    /// The way of every unary call: identify, handle, answer or map the error, measure.
+    /// The way of every unary call that the guard has let in: a token from the caller's bucket, then the handler.
     async fn serve<Q, A, F>(
         &self,
         operation: Operation,
-        request: Request<Q>,
+        mut request: Request<Q>,
         handler: impl FnOnce(Context<B>, Q) -> F,
     ) -> Result<Response<A>, Status>
     where
+        Q: Tenanted,
         F: Future<Output = Result<A, Error>>,
     {
-        let stopwatch = Stopwatch::start();
-        let answer = match self.context(operation, &request).await {
+        let admitted = self.context(operation, &mut request).and_then(|context| {
+            self.take(&context, request.get_ref())?;
+            Ok(context)
+        });
+        let answer = match admitted {
             Ok(context) => handler(context, request.into_inner()).await,
             Err(error) => Err(error),
         };
@@ -66,22 +77,29 @@ impl<B: Backend> Grpc<B> {
         {
             self.metrics.mutation(operation.name(), outcome(error));
         }
-        let answer = answer.map(Response::new).map_err(|error| status::of(operation, &error));
-        let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
-        self.metrics.call(operation.name(), code_name(code), stopwatch.elapsed());
-        answer
+        answer.map(Response::new).map_err(|error| status::of(operation, &error))
+    }
+
+    fn take<Q: Tenanted>(&self, context: &Context<B>, request: &Q) -> Result<(), Error> {
+        let operation = context.operation;
+        let taken = self.rates.take(operation, &context.caller, request.tenant(), request.weight());
+        if taken.is_err() {
+            self.metrics.door.refused(guard::class(operation), Refusal::RateLimited);
+        }
+        taken
     }
 
     /// A stream that is not built yet: who may not call it learns no more than that.
-    async fn unimplemented<Q>(&self, operation: Operation, request: &Request<Q>) -> Status {
-        let error = self.context(operation, request).await.err().unwrap_or(Error::Unimplemented);
+    fn unimplemented<Q>(&self, operation: Operation, request: &mut Request<Q>) -> Status {
+        let error = self.context(operation, request).err().unwrap_or(Error::Unimplemented);
         status::of(operation, &error)
     }
 
-    async fn context<Q>(&self, operation: Operation, request: &Request<Q>) -> Result<Context<B>, Error> {
+    fn context<Q>(&self, operation: Operation, request: &mut Request<Q>) -> Result<Context<B>, Error> {
+        let caller = request.extensions_mut().remove::<Caller>();
         Ok(Context {
             service: Arc::clone(&self.service),
-            caller: identify::identify(&self.callers, request).await?,
+            caller: caller.ok_or_else(|| Error::Internal("a call without a caller".to_owned()))?,
             operation,
             keys: self.keys.clone(),
             metrics: Arc::clone(&self.metrics),

@@ -7,18 +7,60 @@ use tonic::{Request, Response, Status};
 
 use super::Grpc;
 use super::convert::{
-    Context, api_key, audit, catalogue, check, credential, firewall, grant, invitation, list, member,
-    resource, section, subscription, tenant,
+    api_key, audit, catalogue, check, credential, firewall, grant, invitation, list, member, resource,
+    section, subscription, tenant,
 };
 use crate::proto;
 use crate::proto::access_service_server::AccessService;
-use crate::service::{Backend, Error, Operation};
+use crate::service::{Backend, Operation};
 
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Writes the service's implementation: a line an RPC, each with its operation and its handler.
+/// What a request says of its tenant before anything of it is checked.
+pub(super) trait Tenanted {
+    /// The tenant's id as it was given; empty where there is none.
+    fn tenant(&self) -> &str;
+
+    /// How many calls it counts as.
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
+macro_rules! tenanted {
+    ($request:ident) => {
+        impl Tenanted for proto::$request {
+            fn tenant(&self) -> &str {
+                &self.tenant_id
+            }
+        }
+    };
+    ($request:ident batch) => {
+        impl Tenanted for proto::$request {
+            fn tenant(&self) -> &str {
+                &self.tenant_id
+            }
+
+            fn weight(&self) -> usize {
+                self.checks.len().max(1)
+            }
+        }
+    };
+    ($request:ident platform) => {
+        impl Tenanted for proto::$request {
+            fn tenant(&self) -> &str {
+                ""
+            }
+        }
+    };
+}
+
+/// Writes the service's implementation: a line an RPC, each with its operation and its handler. A request says whether
+/// it is of no tenant (`platform`) or holds many questions (`batch`).
 macro_rules! access_service {
-    ($($method:ident: $operation:ident($request:ident) -> $response:ident by $handler:path;)+) => {
+    ($($method:ident: $operation:ident($request:ident $(, $scope:ident)?) -> $response:ident by $handler:path;)+) => {
+        $(tenanted!($request $($scope)?);)+
+
         #[tonic::async_trait]
         impl<B: Backend> AccessService for Grpc<B> {
             type StreamCheckAccessStream = Streamed<proto::StreamCheckAccessResponse>;
@@ -35,16 +77,16 @@ macro_rules! access_service {
 
             async fn stream_check_access(
                 &self,
-                request: Request<tonic::Streaming<proto::StreamCheckAccessRequest>>,
+                mut request: Request<tonic::Streaming<proto::StreamCheckAccessRequest>>,
             ) -> Result<Response<Self::StreamCheckAccessStream>, Status> {
-                Err(self.unimplemented(Operation::StreamCheckAccess, &request).await)
+                Err(self.unimplemented(Operation::StreamCheckAccess, &mut request))
             }
 
             async fn watch_changes(
                 &self,
-                request: Request<proto::WatchChangesRequest>,
+                mut request: Request<proto::WatchChangesRequest>,
             ) -> Result<Response<Self::WatchChangesStream>, Status> {
-                Err(self.unimplemented(Operation::WatchChanges, &request).await)
+                Err(self.unimplemented(Operation::WatchChanges, &mut request))
             }
         }
     };
@@ -52,13 +94,13 @@ macro_rules! access_service {
 
 access_service! {
     check_access: CheckAccess(CheckAccessRequest) -> CheckAccessResponse by check::check_access;
-    batch_check_access: BatchCheckAccess(BatchCheckAccessRequest) -> BatchCheckAccessResponse by check::batch_check_access;
+    batch_check_access: BatchCheckAccess(BatchCheckAccessRequest, batch) -> BatchCheckAccessResponse by check::batch_check_access;
     explain_access: ExplainAccess(ExplainAccessRequest) -> ExplainAccessResponse by check::explain_access;
     list_accessible: ListAccessible(ListAccessibleRequest) -> ListAccessibleResponse by list::list_accessible;
     list_members_with_access: ListMembersWithAccess(ListMembersWithAccessRequest) -> ListMembersWithAccessResponse by list::list_members_with_access;
     create_tenant: CreateTenant(CreateTenantRequest) -> CreateTenantResponse by tenant::create_tenant;
     get_tenant: GetTenant(GetTenantRequest) -> GetTenantResponse by tenant::get_tenant;
-    list_tenants: ListTenants(ListTenantsRequest) -> ListTenantsResponse by tenant::list_tenants;
+    list_tenants: ListTenants(ListTenantsRequest, platform) -> ListTenantsResponse by tenant::list_tenants;
     update_tenant: UpdateTenant(UpdateTenantRequest) -> UpdateTenantResponse by tenant::update_tenant;
     delete_tenant: DeleteTenant(DeleteTenantRequest) -> DeleteTenantResponse by tenant::delete_tenant;
     suspend_tenant: SuspendTenant(SuspendTenantRequest) -> SuspendTenantResponse by tenant::suspend_tenant;
@@ -102,11 +144,11 @@ access_service! {
     create_api_key: CreateApiKey(CreateApiKeyRequest) -> CreateApiKeyResponse by api_key::create_api_key;
     list_api_keys: ListApiKeys(ListApiKeysRequest) -> ListApiKeysResponse by api_key::list_api_keys;
     revoke_api_key: RevokeApiKey(RevokeApiKeyRequest) -> RevokeApiKeyResponse by api_key::revoke_api_key;
-    get_catalogue: GetCatalogue(GetCatalogueRequest) -> GetCatalogueResponse by catalogue::get_catalogue;
-    apply_catalogue: ApplyCatalogue(ApplyCatalogueRequest) -> ApplyCatalogueResponse by catalogue::apply_catalogue;
-    create_service_credential: CreateServiceCredential(CreateServiceCredentialRequest) -> CreateServiceCredentialResponse by credential::create_service_credential;
-    list_service_credentials: ListServiceCredentials(ListServiceCredentialsRequest) -> ListServiceCredentialsResponse by credential::list_service_credentials;
-    rotate_service_credential: RotateServiceCredential(RotateServiceCredentialRequest) -> RotateServiceCredentialResponse by credential::rotate_service_credential;
-    revoke_service_credential: RevokeServiceCredential(RevokeServiceCredentialRequest) -> RevokeServiceCredentialResponse by credential::revoke_service_credential;
+    get_catalogue: GetCatalogue(GetCatalogueRequest, platform) -> GetCatalogueResponse by catalogue::get_catalogue;
+    apply_catalogue: ApplyCatalogue(ApplyCatalogueRequest, platform) -> ApplyCatalogueResponse by catalogue::apply_catalogue;
+    create_service_credential: CreateServiceCredential(CreateServiceCredentialRequest, platform) -> CreateServiceCredentialResponse by credential::create_service_credential;
+    list_service_credentials: ListServiceCredentials(ListServiceCredentialsRequest, platform) -> ListServiceCredentialsResponse by credential::list_service_credentials;
+    rotate_service_credential: RotateServiceCredential(RotateServiceCredentialRequest, platform) -> RotateServiceCredentialResponse by credential::rotate_service_credential;
+    revoke_service_credential: RevokeServiceCredential(RevokeServiceCredentialRequest, platform) -> RevokeServiceCredentialResponse by credential::revoke_service_credential;
     list_audit_events: ListAuditEvents(ListAuditEventsRequest) -> ListAuditEventsResponse by audit::list_audit_events;
 }

@@ -17,7 +17,12 @@ const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// The status that a caller sees.
 pub(super) fn of(operation: Operation, error: &Error) -> Status {
-    log(operation, error);
+    named(operation.name(), error)
+}
+
+/// The same, of a call that may be none of the service's.
+pub(super) fn named(rpc: &str, error: &Error) -> Status {
+    log(rpc, error);
     let mut details = ErrorDetails::new();
     let name = reason(error).as_str_name();
     let name = name.strip_prefix("ERROR_REASON_").unwrap_or(name);
@@ -48,16 +53,23 @@ pub(super) fn of(operation: Operation, error: &Error) -> Status {
         Error::Unavailable(_) => {
             details.set_retry_info(Some(RETRY_AFTER));
         }
+        Error::Overloaded { retry } => {
+            details.set_retry_info(Some(*retry));
+        }
+        Error::RateLimited { retry, .. } => {
+            details.set_retry_info(Some(*retry));
+            details.add_quota_failure_violation("calls of one caller in one tenant", error.to_string());
+        }
         _ => {}
     }
     Status::with_error_details(code(error), error.to_string(), details)
 }
 
-fn log(operation: Operation, error: &Error) {
+fn log(rpc: &str, error: &Error) {
     match error {
-        Error::Unavailable(cause) => tracing::warn!(rpc = operation.name(), %cause, "unavailable"),
-        Error::Internal(cause) => tracing::error!(rpc = operation.name(), %cause, "internal error"),
-        other => tracing::debug!(rpc = operation.name(), %other, "refused"),
+        Error::Unavailable(cause) => tracing::warn!(rpc, %cause, "unavailable"),
+        Error::Internal(cause) => tracing::error!(rpc, %cause, "internal error"),
+        other => tracing::debug!(rpc, %other, "refused"),
     }
 }
 
@@ -68,17 +80,21 @@ fn code(error: &Error) -> Code {
         | Error::ActorRequired
         | Error::ConfirmationMismatch
         | Error::SectionUnknown(_)
-        | Error::CatalogueInvalid(_) => Code::InvalidArgument,
+        | Error::CatalogueInvalid(_)
+        | Error::Malformed => Code::InvalidArgument,
         Error::Unauthenticated => Code::Unauthenticated,
         Error::PermissionDenied => Code::PermissionDenied,
-        Error::NotFound(_) | Error::NotFoundAt { .. } => Code::NotFound,
+        Error::NotFound(_) | Error::NotFoundAt { .. } | Error::UnknownService => Code::NotFound,
         Error::AlreadyExists(_) => Code::AlreadyExists,
         Error::RevisionMismatch { .. } => Code::Aborted,
         Error::Precondition(_) => Code::FailedPrecondition,
-        Error::LimitReached { .. } => Code::ResourceExhausted,
-        Error::Unavailable(_) => Code::Unavailable,
+        Error::LimitReached { .. } | Error::TooLarge { .. } | Error::RateLimited { .. } => {
+            Code::ResourceExhausted
+        }
+        Error::Unavailable(_) | Error::Overloaded { .. } => Code::Unavailable,
+        Error::DeadlineExceeded { .. } => Code::DeadlineExceeded,
         Error::Internal(_) => Code::Internal,
-        Error::Unimplemented => Code::Unimplemented,
+        Error::Unimplemented | Error::UnknownMethod | Error::UnknownEncoding => Code::Unimplemented,
     }
 }
 
@@ -104,7 +120,13 @@ fn reason(error: &Error) -> ErrorReason {
         Error::LimitReached { what: Limited::ApiKeys, .. } => ErrorReason::ApiKeyLimit,
         Error::Unavailable(_) => ErrorReason::StoreUnavailable,
         Error::Internal(_) => ErrorReason::Internal,
-        Error::Unimplemented => ErrorReason::NotImplemented,
+        Error::Unimplemented | Error::UnknownMethod | Error::UnknownEncoding => ErrorReason::NotImplemented,
+        Error::Overloaded { .. } => ErrorReason::Overloaded,
+        Error::RateLimited { .. } => ErrorReason::RateLimited,
+        Error::DeadlineExceeded { .. } => ErrorReason::DeadlineExceeded,
+        Error::Malformed => ErrorReason::MalformedMessage,
+        Error::TooLarge { .. } => ErrorReason::MessageTooLarge,
+        Error::UnknownService => ErrorReason::ServiceNotFound,
     }
 }
 
@@ -146,6 +168,7 @@ fn metadata(error: &Error) -> HashMap<String, String> {
         Error::LimitReached { limit, used, .. } => {
             vec![("limit", limit.to_string()), ("used", used.to_string())]
         }
+        Error::TooLarge { limit } => vec![("limit", limit.to_string())],
         Error::SectionUnknown(section) | Error::Precondition(Precondition::NotConfigurable(section)) => {
             vec![("section", section.clone())]
         }

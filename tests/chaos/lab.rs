@@ -116,6 +116,8 @@ fn environment(tuning: &Tuning, [pool, feed, far]: [u16; 3]) -> Vec<(String, Str
         ("AUTH__OPERATOR_TOKEN", TOKEN.to_owned()),
         ("KEYS__ROOT", ROOT.to_owned()),
         ("LOG__LEVEL", "warn".to_owned()),
+        // The load is one caller's.
+        ("LIMITS__TENANT_CALLS_PER_S", "0".to_owned()),
     ];
     if HAS_CACHES {
         set.extend([

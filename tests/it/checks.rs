@@ -247,14 +247,19 @@ on_both!(what_is_not_built_says_so, |server| {
     refused(server.operator().list_service_credentials(list).await, Code::Unimplemented, "NOT_IMPLEMENTED");
 });
 
-on_both!(health_and_reflection_need_no_token, |server| {
+on_both!(health_needs_no_token_and_reflection_does, |server| {
     let mut health = HealthClient::new(server.channel());
     for service in ["", "doorward.v1.AccessService"] {
         let request = HealthCheckRequest { service: service.to_owned() };
         let answer = health.check(request).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
     }
-    let mut reflection = ServerReflectionClient::new(server.channel());
+    let strange = ServerReflectionClient::new(server.channel())
+        .server_reflection_info(tokio_stream::iter([ServerReflectionRequest::default()]))
+        .await;
+    refused(strange.map(drop), Code::Unauthenticated, "UNAUTHENTICATED");
+    let mut reflection =
+        ServerReflectionClient::with_interceptor(server.channel(), harness::Auth::operator());
     let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::FileContainingSymbol("doorward.v1.AccessService".to_owned())),

@@ -70,6 +70,8 @@ fn serve(url: &str) -> Server {
             ("DOORWARD_DATABASE__URL", url),
             ("DOORWARD_AUTH__OPERATOR_TOKEN", TOKEN),
             ("DOORWARD_KEYS__ROOT", &root),
+            ("DOORWARD_LIMITS__WRITES", "2000"),
+            ("DOORWARD_LIMITS__TENANT_CALLS_PER_S", "0"),
         ],
     )
 }

@@ -1,0 +1,187 @@
+//! The door before every RPC: what is asked for, whether there is room, who asks, for how long. It parses no message.
+//!
+//! In this order: the path is looked up, a place is taken, the credential becomes a [`Caller`], the deadline is set; only
+//! then is anything of the message read. On the way out, what a library answered by itself is put into our words, and
+//! the call is counted.
+
+mod admission;
+mod answer;
+mod deadline;
+mod remap;
+mod route;
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use http::{Request, Response};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tonic::body::Body;
+use tower::layer::layer_fn;
+use tower::{Layer, Service, service_fn};
+
+use self::admission::{Admission, Permit};
+use self::answer::Call;
+pub use self::answer::Guarded;
+use self::route::{Route, Routes, Target};
+use super::identify::identify;
+use crate::caller::Callers;
+use crate::clock::Stopwatch;
+use crate::service::{Error, authority};
+use crate::settings::Limits;
+use crate::store::Credentials;
+use crate::telemetry::Metrics;
+
+pub(super) use self::route::class;
+
+/// The door, one for all workers.
+pub struct Guard<C>(Arc<Inner<C>>);
+
+impl<C> Clone for Guard<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+struct Inner<C> {
+    routes: Routes,
+    admission: Arc<Admission>,
+    callers: Arc<Callers<C>>,
+    check_deadline: Duration,
+    admin_deadline: Duration,
+    metrics: Arc<Metrics>,
+}
+
+impl<C: Credentials> Guard<C> {
+    /// A door that lets callers in, within the limits.
+    #[must_use]
+    pub fn new(callers: Arc<Callers<C>>, limits: &Limits, metrics: Arc<Metrics>) -> Self {
+        Self(Arc::new(Inner {
+            routes: Routes::new(),
+            admission: Arc::new(Admission::new(limits, Arc::clone(&metrics))),
+            callers,
+            check_deadline: Duration::from_millis(limits.check_deadline_ms),
+            admin_deadline: Duration::from_millis(limits.admin_deadline_ms),
+            metrics,
+        }))
+    }
+
+    /// The door as a layer. Its futures have no names and need no box.
+    pub fn layer<S>(
+        self,
+    ) -> impl Layer<
+        S,
+        Service: Service<Request<Body>, Response = Response<Guarded>, Error = Infallible, Future: Send>
+                     + Clone
+                     + Send
+                     + 'static,
+    > + Clone
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
+        S: Clone + Send + 'static,
+    {
+        layer_fn(move |inner: S| {
+            let guard = Arc::clone(&self.0);
+            service_fn(move |request| {
+                // Here, and not in the future: a deadline that a library sets later than this never comes first.
+                let stopwatch = Stopwatch::start();
+                let passed = Arc::clone(&guard).pass(inner.clone(), request, stopwatch);
+                async { Ok(passed.await) }
+            })
+        })
+    }
+}
+
+impl<C: Credentials> Inner<C> {
+    async fn pass<S>(
+        self: Arc<Self>,
+        inner: S,
+        request: Request<Body>,
+        stopwatch: Stopwatch,
+    ) -> Response<Guarded>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
+        S: Send + 'static,
+    {
+        let target = self.routes.find(request.uri().path());
+        let call = Call::begun(target, stopwatch, Arc::clone(&self.metrics));
+        let permit = match self.admission.enter(target.class) {
+            Ok(permit) => permit,
+            Err(error) => return call.refuse(&error),
+        };
+        let asked = deadline::asked(request.headers());
+        let cap = target.cap(self.check_deadline, self.admin_deadline);
+        let limit = deadline::limit(asked.as_ref().copied().unwrap_or_default(), cap);
+        let until = limit.and_then(|limit| stopwatch.after(limit)).map(Instant::from_std);
+        let served = async {
+            let request = self.authenticate(target, request).await?;
+            if asked?.is_some_and(|asked| is_over(asked, stopwatch)) {
+                return Err(Error::DeadlineExceeded { may_be_applied: false });
+            }
+            handle(target, inner, request, permit).await
+        };
+        // The handler is polled before the clock is looked at.
+        let served = match until {
+            Some(until) => timeout_at(until, served).await,
+            None => Ok(served.await),
+        };
+        match served {
+            Ok(Ok((response, permit))) => {
+                let over = until.filter(|_| target.is_stream).map(|until| Box::pin(sleep_until(until)));
+                Guarded::over(response, call, permit, over)
+            }
+            Ok(Err(error)) => call.refuse(&error),
+            Err(_) => call.refuse(&Error::DeadlineExceeded { may_be_applied: target.is_mutation }),
+        }
+    }
+
+    /// Health is for anybody. All else is for callers, who alone learn what is not there.
+    async fn authenticate(&self, target: Target, mut request: Request<Body>) -> Result<Request<Body>, Error> {
+        if target.route == Route::Health {
+            return Ok(request);
+        }
+        let caller = identify(&self.callers, request.headers(), request.extensions()).await?;
+        match target.route {
+            Route::Rpc(operation) => authority::permits(&caller, operation)?,
+            Route::Unknown => return Err(Error::UnknownMethod),
+            Route::Health | Route::Reflection => {}
+        }
+        request.extensions_mut().insert(caller);
+        Ok(request)
+    }
+}
+
+/// Whether the time is over that a caller gave; a nanosecond always is.
+fn is_over(asked: Duration, stopwatch: Stopwatch) -> bool {
+    asked <= stopwatch.elapsed().max(Duration::from_nanos(1))
+}
+
+/// Hands a call on. Its place goes with it: whoever hangs up gives it back, but for a mutation, which goes on to its end
+/// and holds its place until then.
+async fn handle<S>(
+    target: Target,
+    mut inner: S,
+    request: Request<Body>,
+    permit: Permit,
+) -> Result<(Response<Body>, Permit), Error>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
+    S: Send + 'static,
+{
+    let handled = async move {
+        let Ok(response) = inner.call(request).await;
+        (response, permit)
+    };
+    let ended = if target.is_mutation {
+        Handle::current().spawn(handled).await.map_err(drop)
+    } else {
+        AssertUnwindSafe(handled).catch_unwind().await.map_err(drop)
+    };
+    ended.map_err(|()| Error::Internal("the handler panicked, or was cut off at the end".to_owned()))
+}
+
+#[cfg(test)]
+mod tests;
