@@ -18,8 +18,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 #[cfg(feature = "slips")]
 pub use self::environment::{Test, test};
-pub use self::oidc::{JwtAlgorithm, Oidc, Provider};
 pub use self::limits::Limits;
+pub use self::oidc::{JwtAlgorithm, Oidc, Provider};
 pub use self::problem::Error;
 pub use self::root::Root;
 
