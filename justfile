@@ -19,6 +19,10 @@ demo:
 chaos *arguments="--minutes 30 --report docs/chaos.md":
     cargo test --release --locked --features slips --test chaos -- soak {{ arguments }}
 
+# What attacks on the gRPC port cost other clients: a table.
+hostile:
+    cargo test --locked --test it -- --ignored --exact --nocapture transport::measured::what_attacks_cost_others
+
 fmt:
     cargo fmt --all
 

@@ -18,6 +18,7 @@ use crate::service::Backend;
 use crate::settings::{Coherence, Settings};
 use crate::store::sql::Sql;
 use crate::telemetry::Metrics;
+use crate::wire::Guard;
 
 const MEGABYTE: u64 = 1024 * 1024;
 /// What a single process says of its lease, which does not end.
@@ -25,6 +26,9 @@ const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// The layers under the service.
 pub(super) struct Layers;
+
+/// The door before every call, over these layers.
+pub(super) type LayersGuard = Guard<<Layers as Backend>::Credentials>;
 
 impl Backend for Layers {
     type Snapshots = Leased<Flight<Sql>>;

@@ -5,8 +5,15 @@
 
 mod caches;
 mod callers;
+mod connection;
+mod door;
+mod greeting;
 mod listen;
+mod meter;
 mod people;
+mod serving;
+mod socket;
+mod tls;
 mod workers;
 
 use std::io;
@@ -20,13 +27,17 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use self::caches::{Caches, Composed, Layers, Parts};
 use self::callers::Keeping;
-use self::workers::Workers;
+use self::door::Door;
+use self::tls::Tls;
+use self::workers::{Work, Workers};
 use crate::cache::far;
 use crate::caller::oidc;
 use crate::catalogue;
@@ -34,15 +45,12 @@ use crate::clock::{Clock, Steady};
 use crate::http::{self, Readiness};
 use crate::proto::access_service_server::AccessServiceServer;
 use crate::resolver::Resolver;
-use crate::service::{Backend, Policy, Service};
+use crate::service::{Policy, Service};
 use crate::settings::{self, Settings};
 use crate::store::StoreError;
 use crate::store::sql::{self, Sql};
 use crate::telemetry::Metrics;
 use crate::wire::{Grpc, Guard, MESSAGE_MAX, Rates};
-
-/// The door of this composition.
-type Door = Guard<<Layers as Backend>::Credentials>;
 
 /// How long the schema of a Postgres database is waited for between two looks.
 const SCHEMA_POLL: Duration = Duration::from_secs(1);
@@ -72,6 +80,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A file of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] tls::Problem),
     /// The shared cache cannot be what the settings say.
     #[error("redis cannot be used: {0}")]
     Redis(#[from] far::Problem),
@@ -103,6 +114,7 @@ pub struct Running {
     keeping: Option<Keeping>,
     base: Option<Base>,
     signals: Option<Signals>,
+    _tls: Option<AbortOnDropHandle<()>>,
 }
 
 /// What the service stands on: the database's runtime, and the admin port from the first moment on.
@@ -115,6 +127,9 @@ struct Base {
     admin: SocketAddr,
     admin_task: JoinHandle<()>,
 }
+
+/// What connections are given, and who looks after it.
+type Watched = (Option<Arc<Tls>>, Option<AbortOnDropHandle<()>>);
 
 /// Starts the service; answers once it can be called.
 ///
@@ -169,6 +184,7 @@ impl Base {
         store: Sql,
         signals: Option<Signals>,
     ) -> Result<Running, StartError> {
+        let tls = Tls::open(&settings.tls, &self.metrics)?;
         let keys = settings.keys()?;
         let runtime = self.database.handle().clone();
         let parts = Parts { settings, clock: clock.clone(), keys: &keys, metrics: &self.metrics, runtime };
@@ -178,21 +194,37 @@ impl Base {
         let (resolver, policy) = (Resolver::over(leased), policy(&settings.policy));
         let metrics = Arc::clone(&self.metrics);
         let service = Service::<Layers>::over(resolver, store, enforced, policy, keys.clone(), metrics);
-        let guard = Door::new(callers, &settings.limits, Arc::clone(&self.metrics));
+        let guard = Guard::new(callers, &settings.limits, Arc::clone(&self.metrics));
         let rates = Arc::new(Rates::new(&settings.limits, &Steady::real()));
         let grpc = Grpc::over(Arc::new(service), rates, keys, Arc::clone(&self.metrics));
-        let grpc = AccessServiceServer::new(grpc).max_decoding_message_size(MESSAGE_MAX);
 
         let (health, health_service) = tonic_health::server::health_reporter();
+        let grpc = AccessServiceServer::new(grpc)
+            .max_decoding_message_size(MESSAGE_MAX)
+            .accept_compressed(CompressionEncoding::Gzip);
         let routes = Routes::new(health_service).add_service(grpc);
         let routes = workers::with_reflection(routes).map_err(io::Error::other)?;
+        let (tls, watch) = self.watch(tls)?;
         let listeners = listen::shared(settings.server.listen, worker_count(&settings.server))?;
         let grpc = listen::address(&listeners, settings.server.listen)?;
-        let workers = Workers::start(listeners, &self.stop, self.grace, &routes, &guard)?;
+        let door = Arc::new(Door::new(&settings.server, tls, Arc::clone(&self.metrics)));
+        let limits = (&settings.server).into();
+        let work = Work { stop: self.stop.clone(), grace: self.grace, limits, door, routes, guard };
+        let workers = Workers::start(listeners, &work)?;
         self.database.block_on(health.set_serving::<AccessServiceServer<Grpc<Layers>>>());
         self.readiness.ready();
         let (admin, workers, caches, keeping) = (self.admin, Some(workers), Some(caches), Some(keeping));
-        Ok(Running { grpc, admin, health, workers, caches, keeping, base: Some(self), signals })
+        Ok(Running { grpc, admin, health, workers, caches, keeping, base: Some(self), signals, _tls: watch })
+    }
+
+    /// Looks after the files of TLS, where there are any.
+    fn watch(&self, tls: Option<(Arc<Tls>, blake3::Hash)>) -> io::Result<Watched> {
+        let Some((tls, seen)) = tls else { return Ok((None, None)) };
+        // On the runtime whose signals they are.
+        let _inside = self.database.enter();
+        let asked = signal(SignalKind::hangup())?;
+        let watch = self.database.spawn(Arc::clone(&tls).watch(seen, asked, self.stop.clone()));
+        Ok((Some(tls), Some(AbortOnDropHandle::new(watch))))
     }
 }
 

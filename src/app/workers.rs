@@ -2,16 +2,17 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
-use super::Door;
+use super::caches::LayersGuard;
+use super::door::Door;
+use super::serving::{Limits, Serving};
 use crate::proto::FILE_DESCRIPTOR_SET;
 
 /// The threads that answer gRPC.
@@ -19,24 +20,35 @@ pub(super) struct Workers {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// What every worker is given.
+#[derive(Clone)]
+pub(super) struct Work {
+    /// Ends them.
+    pub(super) stop: CancellationToken,
+    /// How long calls in flight may take then.
+    pub(super) grace: Duration,
+    /// What a connection may do.
+    pub(super) limits: Limits,
+    /// Through which connections come.
+    pub(super) door: Arc<Door>,
+    /// What is answered.
+    pub(super) routes: Routes,
+    /// Whom and what is let through to it.
+    pub(super) guard: LayersGuard,
+}
+
 impl Workers {
-    /// Starts a worker for each socket. They end with `stop`, and at the latest when the grace is over.
-    pub(super) fn start(
-        listeners: Vec<TcpListener>,
-        stop: &CancellationToken,
-        grace: Duration,
-        routes: &Routes,
-        guard: &Door,
-    ) -> io::Result<Self> {
+    /// Starts a worker for each socket. They end with the stop, and at the latest when the grace is over.
+    pub(super) fn start(listeners: Vec<TcpListener>, work: &Work) -> io::Result<Self> {
         let mut workers = Self { threads: Vec::with_capacity(listeners.len()) };
         for (at, listener) in listeners.into_iter().enumerate() {
-            let worker =
-                Worker { listener, stop: stop.clone(), grace, routes: routes.clone(), guard: guard.clone() };
-            let started = thread::Builder::new().name(format!("doorward-grpc-{at}")).spawn(|| worker.run());
+            let given = work.clone();
+            let started =
+                thread::Builder::new().name(format!("doorward-grpc-{at}")).spawn(|| run(listener, given));
             match started {
                 Ok(thread) => workers.threads.push(thread),
                 Err(error) => {
-                    stop.cancel();
+                    work.stop.cancel();
                     workers.join();
                     return Err(error);
                 }
@@ -55,43 +67,29 @@ impl Workers {
     }
 }
 
-struct Worker {
-    listener: TcpListener,
-    stop: CancellationToken,
-    grace: Duration,
-    routes: Routes,
-    guard: Door,
+fn run(listener: TcpListener, work: Work) {
+    let served = Builder::new_current_thread().enable_all().build().and_then(|runtime| {
+        // What is still served when this ends is cut off with the runtime.
+        runtime.block_on(serve(listener, work))
+    });
+    if let Err(error) = served {
+        tracing::error!(%error, "a gRPC worker ended");
+    }
 }
 
-impl Worker {
-    fn run(self) {
-        let served = match Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(self.serve()),
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = served {
-            tracing::error!(%error, "a gRPC worker ended");
-        }
+async fn serve(listener: TcpListener, work: Work) -> io::Result<()> {
+    let Work { stop, grace, limits, door, routes, guard } = work;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let serving = Serving::new(limits, door, (routes, guard), stop.clone());
+    let too_late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(grace).await;
+    };
+    tokio::select! {
+        () = serving.run(listener) => {}
+        () = too_late => tracing::warn!("calls in flight were cut off at the end of the grace"),
     }
-
-    async fn serve(self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        // Without it a small answer waits for the acknowledgement of the one before: 40 ms.
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let served = Server::builder()
-            .layer(self.guard.layer())
-            .add_routes(self.routes)
-            .serve_with_incoming_shutdown(incoming, self.stop.clone().cancelled_owned());
-        let too_late = async {
-            self.stop.cancelled().await;
-            tokio::time::sleep(self.grace).await;
-        };
-        tokio::select! {
-            served = served => served?,
-            () = too_late => tracing::warn!("calls in flight were cut off at the end of the grace"),
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// Reflection, as old and new clients ask for it.

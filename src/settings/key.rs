@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::oidc;
 use super::problem::{Given, Problems, Value};
 use super::root::Root;
-use super::{Coherence, LogFormat, Settings};
+use super::{ClientAuth, Coherence, LogFormat, Settings};
 
 /// A setting.
 pub(super) struct Key {
@@ -38,6 +38,7 @@ const CONNECTIONS: &str = "a number from 1 to 1000";
 const CALLS: &str = "a number of calls from 1 to 1000000";
 const DEADLINE: &str = "milliseconds from 1 to 600000";
 const RATE: &str = "a number from 0 (no limit) to 1000000";
+const PEM: &str = "the path of a PEM file";
 const REDIS: &str = "redis://HOST, rediss://HOST, redis+cluster://HOST,HOST or redis+sentinel://HOST,HOST/MASTER, \
                      with USER:PASSWORD@ before the host where there is one";
 const ROOT: &str = "32 bytes as 64 hexadecimal digits or as base64, or the path of a file that holds them";
@@ -51,6 +52,27 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("server.grace_ms", "milliseconds from 0 to 600000", |s, text| {
         number(&mut s.server.grace_ms, text, 0..=600_000)
     }),
+    Key::new("server.connections_max", "a number from 1 to 1000000", |s, text| {
+        number(&mut s.server.connections_max, text, 1..=1_000_000)
+    }),
+    Key::new("server.streams_max", "a number from 1 to 10000", |s, text| {
+        number(&mut s.server.streams_max, text, 1..=10_000)
+    }),
+    Key::new("server.connection_age_s", "seconds from 1 to 86400", |s, text| {
+        number(&mut s.server.connection_age_s, text, 1..=86_400)
+    }),
+    Key::new("server.greeting_ms", "milliseconds from 100 to 60000", |s, text| {
+        number(&mut s.server.greeting_ms, text, 100..=60_000)
+    }),
+    Key::new("server.stall_ms", "milliseconds from 100 to 600000", |s, text| {
+        number(&mut s.server.stall_ms, text, 100..=600_000)
+    }),
+    Key::new("tls.cert_file", PEM, |s, text| file(&mut s.tls.cert_file, text)),
+    Key::new("tls.key_file", PEM, |s, text| file(&mut s.tls.key_file, text)),
+    Key::new("tls.client_ca_file", PEM, |s, text| file(&mut s.tls.client_ca_file, text)),
+    Key::new("tls.client_auth", "none, optional or required", |s, text| {
+        client_auth(&mut s.tls.client_auth, text)
+    }),
     Key::new("admin.listen", ADDRESS, |s, text| parse(&mut s.admin.listen, text)),
     Key::secret("database.url", "postgres://USER:PASSWORD@HOST/DATABASE or sqlite:///PATH", |s, text| {
         url(&mut s.database.url, text)
@@ -63,9 +85,7 @@ pub(super) const KEYS: &[Key] = &[
         direct_url(&mut s.database.direct_url, text)
     }),
     Key::secret("redis.url", REDIS, |s, text| redis_url(&mut s.redis.url, text)),
-    Key::new("redis.ca_file", "the path of a PEM file", |s, text| {
-        optional(&mut s.redis.ca_file, text, |path| Some(PathBuf::from(path)))
-    }),
+    Key::new("redis.ca_file", PEM, |s, text| file(&mut s.redis.ca_file, text)),
     Key::new("redis.ttl_s", "seconds from 1 to 604800", |s, text| {
         number(&mut s.redis.ttl_s, text, 1..=604_800)
     }),
@@ -126,9 +146,7 @@ pub(super) const KEYS: &[Key] = &[
     }),
     Key::secret("keys.root", ROOT, |s, text| optional(&mut s.keys.root, text, Root::parse)),
     Key::secret("keys.previous", ROOT, |s, text| optional(&mut s.keys.previous, text, Root::parse)),
-    Key::new("catalogue.file", "the path of a TOML file", |s, text| {
-        optional(&mut s.catalogue.file, text, |path| Some(PathBuf::from(path)))
-    }),
+    Key::new("catalogue.file", "the path of a TOML file", |s, text| file(&mut s.catalogue.file, text)),
     Key::new("policy.trial_days", "days from 0 to 3650", |s, text| {
         number(&mut s.policy.trial_days, text, 0..=3650)
     }),
@@ -185,6 +203,20 @@ fn number<T: FromStr + PartialOrd>(slot: &mut T, text: &str, range: RangeInclusi
 fn optional<T>(slot: &mut Option<T>, text: &str, understand: impl Fn(&str) -> Option<T>) -> bool {
     let value = if text.is_empty() { Some(None) } else { understand(text).map(Some) };
     keep(slot, value)
+}
+
+fn file(slot: &mut Option<PathBuf>, text: &str) -> bool {
+    optional(slot, text, |path| Some(PathBuf::from(path)))
+}
+
+fn client_auth(slot: &mut ClientAuth, text: &str) -> bool {
+    let client_auth = match text {
+        "none" => Some(ClientAuth::None),
+        "optional" => Some(ClientAuth::Optional),
+        "required" => Some(ClientAuth::Required),
+        _ => None,
+    };
+    keep(slot, client_auth)
 }
 
 fn url(slot: &mut SecretString, text: &str) -> bool {

@@ -10,6 +10,7 @@ mod near;
 mod oidc;
 mod problem;
 mod root;
+mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use self::limits::Limits;
 pub use self::oidc::{JwtAlgorithm, Oidc, Provider};
 pub use self::problem::Error;
 pub use self::root::Root;
+pub use self::tls::{ClientAuth, Tls};
 
 use self::problem::{Given, Problems, Source};
 
@@ -30,6 +32,8 @@ use self::problem::{Given, Problems, Source};
 pub struct Settings {
     /// The gRPC listener.
     pub server: Server,
+    /// How the gRPC listener proves who it is, and what it asks of its clients.
+    pub tls: Tls,
     /// The listener for metrics and probes.
     pub admin: Admin,
     /// The database.
@@ -61,6 +65,16 @@ pub struct Server {
     pub workers: usize,
     /// How long calls in flight may take after a signal to stop.
     pub grace_ms: u64,
+    /// The most open connections, over all workers.
+    pub connections_max: usize,
+    /// The most calls at once on one connection.
+    pub streams_max: u32,
+    /// After how long a connection is asked to end, ten percent more or less, in seconds.
+    pub connection_age_s: u64,
+    /// How long a new connection may take to its TLS handshake and HTTP/2 preface together.
+    pub greeting_ms: u64,
+    /// How long a client may take nothing of what it is sent.
+    pub stall_ms: u64,
 }
 
 /// The listener for metrics and probes.
@@ -191,7 +205,17 @@ impl Default for Settings {
     fn default() -> Self {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Self {
-            server: Server { listen: local(50051), workers: 0, grace_ms: 10_000 },
+            server: Server {
+                listen: local(50051),
+                workers: 0,
+                grace_ms: 10_000,
+                connections_max: 10_000,
+                streams_max: 256,
+                connection_age_s: 1_800,
+                greeting_ms: 10_000,
+                stall_ms: 30_000,
+            },
+            tls: Tls::default(),
             admin: Admin { listen: local(9090) },
             database: Database {
                 url: SecretString::default(),
@@ -273,6 +297,7 @@ impl Settings {
             problems
                 .missing("keys.root", "every replica needs the same one; `openssl rand -hex 32` makes one");
         }
+        self.tls.require_consistent(&mut problems);
         let Cache { poll_ms, lease_ms, .. } = self.cache;
         if poll_ms.saturating_mul(2) > lease_ms {
             problems.conflict(format!(

@@ -43,6 +43,15 @@ fn every_key_can_be_set_in_every_layer() {
         ("server.listen", "[::1]:7"),
         ("server.workers", "3"),
         ("server.grace_ms", "1"),
+        ("server.connections_max", "10"),
+        ("server.streams_max", "1"),
+        ("server.connection_age_s", "60"),
+        ("server.greeting_ms", "100"),
+        ("server.stall_ms", "100"),
+        ("tls.cert_file", "/cert.pem"),
+        ("tls.key_file", "/key.pem"),
+        ("tls.client_ca_file", "/clients.pem"),
+        ("tls.client_auth", "required"),
         ("admin.listen", "0.0.0.0:0"),
         ("database.url", "sqlite:///tmp/d.db"),
         ("database.reads_max", "2"),
@@ -104,7 +113,7 @@ fn an_unknown_key_of_a_file_is_named_with_its_line_and_what_there_is() {
     let said = said(of_file("[server]\nlisten = \"0.0.0.0:1\"\nlistne = 5\n"));
     assert!(said.starts_with("doorward.toml:3: there is no setting `server.listne`; "), "{said}");
     assert!(said.contains("did you mean server.listen?"), "{said}");
-    assert!(said.ends_with("there are: server.listen, server.workers, server.grace_ms"), "{said}");
+    assert!(said.contains("there are: server.listen, server.workers, server.grace_ms, "), "{said}");
 }
 
 #[test]
@@ -294,6 +303,36 @@ fn a_provider_of_people_is_told_of_whole_or_not_at_all() {
         assert!(settings.auth.oidc().unwrap_err().to_string().starts_with(missing), "{names:?}");
         let said = settings.require_for_serving().unwrap_err().to_string();
         assert!(said.contains(missing), "{names:?}: {said}");
+    }
+}
+
+#[test]
+fn tls_is_set_in_whole_or_not_at_all() {
+    let needed =
+        "[database]\nurl = \"sqlite:///d.db\"\n[auth]\noperator_token = \"0123456789abcdef\"\n[tls]\n";
+    let (cert, key, ca) = ("cert_file = \"c\"\n", "key_file = \"k\"\n", "client_ca_file = \"a\"\n");
+    let (optional, required) = ("client_auth = \"optional\"\n", "client_auth = \"required\"\n");
+    let asked =
+        |lines: &[&str]| of_file(&format!("{needed}{}", lines.concat())).unwrap().require_for_serving();
+    for lines in [&[][..], &[cert, key], &[cert, key, ca, optional], &[cert, key, ca, required]] {
+        assert!(asked(lines).is_ok(), "{lines:?}");
+    }
+    for (lines, expected) in [
+        (
+            &[cert][..],
+            "tls.key_file is not set (tls.cert_file is, and needs its key). Set DOORWARD_TLS__KEY_FILE",
+        ),
+        (&[key], "tls.cert_file is not set (tls.key_file is, and needs its certificate)"),
+        (&[cert, key, required], "tls.client_ca_file is not set (tls.client_auth asks for certificates)"),
+        (&[optional], "tls.client_ca_file is not set (tls.client_auth asks for certificates)"),
+        (
+            &[ca, required],
+            "tls.cert_file is not set (tls.client_auth asks for certificates, which needs TLS)",
+        ),
+        (&[cert, key, ca], "tls.client_ca_file is set and tls.client_auth is none"),
+    ] {
+        let said = asked(lines).unwrap_err().to_string();
+        assert!(said.starts_with(expected) && said.lines().count() == 1, "{lines:?}: {said}");
     }
 }
 

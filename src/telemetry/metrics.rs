@@ -10,8 +10,9 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::admission::Admissions;
 use super::caches::Caches;
-use super::door::Door;
+use super::connections::Connections;
 use super::people::People;
 
 /// The content type of [`Metrics::encode`].
@@ -135,12 +136,14 @@ pub struct Metrics {
     mutations: Family<MutationLabels, Counter>,
     /// A counter for each outcome, in their order.
     far: [Counter; FarOutcome::ALL.len()],
-    /// Those of the door.
-    pub door: Door,
+    /// Those of what is taken on.
+    pub admissions: Admissions,
     /// Those of the caches.
     pub caches: Caches,
     /// Those of people's tokens.
     pub people: People,
+    /// Those of the gRPC port.
+    pub connections: Connections,
 }
 
 impl Default for Metrics {
@@ -181,10 +184,11 @@ impl Metrics {
         let checks = TIERS.map(of_tier).into();
         let far =
             FarOutcome::ALL.map(|outcome| far.get_or_create_owned(&FarLabels { outcome: outcome.name() }));
-        let door = Door::registered(&mut registry);
+        let admissions = Admissions::registered(&mut registry);
         let caches = Caches::registered(&mut registry);
         let people = People::registered(&mut registry);
-        Self { registry, calls, checks, mutations, far, door, caches, people }
+        let connections = Connections::registered(&mut registry);
+        Self { registry, calls, checks, mutations, far, admissions, caches, people, connections }
     }
 
     /// A call has ended.

@@ -1,7 +1,8 @@
 //! What the process says of itself: a log on stderr, and metrics passed down as a value. It knows no layer.
 
+mod admission;
 mod caches;
-mod door;
+mod connections;
 mod metrics;
 mod people;
 
@@ -11,8 +12,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
+pub use self::admission::{Admissions, Class, Decline};
 pub use self::caches::{Caches, PollOutcome, SelfCheck};
-pub use self::door::{Class, Door, Refusal};
+pub use self::connections::{Connections, Cut, Refusal};
 pub use self::metrics::{CONTENT_TYPE, FarOutcome, Metrics, Outcome};
 pub use self::people::{KeyFetch, People, Verification};
 

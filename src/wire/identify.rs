@@ -1,11 +1,9 @@
 //! From a call's headers to its caller. The headers' values are secrets or hostile: none is repeated.
 
-use std::net::SocketAddr;
-
 use doorward_engine::id::UserId;
 use http::{Extensions, HeaderMap};
-use tonic::transport::server::TcpConnectInfo;
 
+use super::peer::{peer_address, peer_sans};
 use crate::caller::{Caller, Callers, Proof, Refusal};
 use crate::service::{Error, Violation};
 use crate::store::Credentials;
@@ -22,10 +20,11 @@ pub(super) async fn identify<C: Credentials>(
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Result<Caller, Error> {
-    let (identity, person) = callers.identify(proof(headers)?).await.map_err(|refusal| match refusal {
-        Refusal::Invalid => Error::Unauthenticated,
-        Refusal::Unavailable(cause) => Error::Unavailable(cause),
-    })?;
+    let (identity, person) =
+        callers.identify(proof(headers, extensions)?).await.map_err(|refusal| match refusal {
+            Refusal::Invalid => Error::Unauthenticated,
+            Refusal::Unavailable(cause) => Error::Unavailable(cause),
+        })?;
     let actor = actor(headers)?;
     if actor.is_some() && !identity.may_act() {
         return Err(Violation::new(ACTOR, "is for services and the operator: leave it out").into());
@@ -33,18 +32,18 @@ pub(super) async fn identify<C: Credentials>(
     Ok(Caller {
         identity,
         actor: person.or(actor),
-        peer: peer(extensions).map(|peer| peer.to_string()),
+        peer: peer_address(extensions).map(|peer| peer.to_string()),
         trace_id: trace_id(headers),
     })
 }
 
 /// A header that is there counts, whatever it holds: only without one does a certificate.
-fn proof(headers: &HeaderMap) -> Result<Proof<'_>, Error> {
+fn proof<'p>(headers: &'p HeaderMap, extensions: &'p Extensions) -> Result<Proof<'p>, Error> {
     let bearer = match headers.contains_key("authorization") {
         true => Some(bearer(headers).ok_or(Error::Unauthenticated)?),
         false => None,
     };
-    Ok(Proof { bearer, names: &[] })
+    Ok(Proof { bearer, names: peer_sans(extensions) })
 }
 
 /// The token of exactly one `authorization: Bearer …` header.
@@ -65,10 +64,6 @@ fn actor(headers: &HeaderMap) -> Result<Option<UserId>, Error> {
     }
     let text = first.to_str().unwrap_or_default();
     UserId::parse(text).map(Some).map_err(|error| Violation::new(ACTOR, error).into())
-}
-
-fn peer(extensions: &Extensions) -> Option<SocketAddr> {
-    extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr)
 }
 
 /// The trace id of a W3C `traceparent`.

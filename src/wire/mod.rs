@@ -3,6 +3,7 @@
 mod convert;
 mod guard;
 mod identify;
+pub(crate) mod peer;
 mod rate;
 mod rpcs;
 mod status;
@@ -18,7 +19,7 @@ use self::rpcs::Tenanted;
 use crate::caller::Caller;
 use crate::keys::Keys;
 use crate::service::{Backend, Error, Operation, Service};
-use crate::telemetry::{Metrics, Outcome, Refusal};
+use crate::telemetry::{Decline, Metrics, Outcome};
 
 /// The longest message of the `AccessService` that is accepted, in bytes: a full batch has less than half of it.
 pub const MESSAGE_MAX: usize = 1024 * 1024;
@@ -84,7 +85,7 @@ impl<B: Backend> Grpc<B> {
         let operation = context.operation;
         let taken = self.rates.take(operation, &context.caller, request.tenant(), request.weight());
         if taken.is_err() {
-            self.metrics.door.refused(guard::class(operation), Refusal::RateLimited);
+            self.metrics.admissions.refused(guard::class(operation), Decline::RateLimited);
         }
         taken
     }

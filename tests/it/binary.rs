@@ -153,12 +153,27 @@ impl Server {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// SIGTERM: how it ended, and how long that took.
-    pub(crate) fn stop(mut self) -> (ExitStatus, Duration) {
-        let started = Instant::now();
-        let pid = self.child.id().to_string();
-        let sent = Command::new("/bin/sh").args(["-c", "kill -TERM \"$0\"", &pid]).status();
+    /// The number that the system has for it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by its name: `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let (order, pid) = (format!("kill -{name} \"$0\""), self.pid().to_string());
+        let sent = Command::new("/bin/sh").args(["-c", &order, &pid]).status();
         assert!(sent.is_ok_and(|sent| sent.success()), "the signal was not sent");
+    }
+
+    /// SIGTERM: how it ended, and how long that took.
+    pub(crate) fn stop(self) -> (ExitStatus, Duration) {
+        self.signal("TERM");
+        self.ended()
+    }
+
+    /// After a signal: how it ended, and how long that took.
+    pub(crate) fn ended(mut self) -> (ExitStatus, Duration) {
+        let started = Instant::now();
         match wait(&mut self.child) {
             Some(status) => (status, started.elapsed()),
             None => panic!("it did not end after SIGTERM"),

@@ -296,7 +296,9 @@ on_both!(when_a_secret_was_used_is_told, |server| {
         let list = proto::ListServiceCredentialsRequest::default();
         let listed = server.operator().list_service_credentials(list).await.unwrap().into_inner();
         used = listed.credentials[0].secrets[0].last_used_time;
-        if used.is_some() {}
+        if used.is_some() {
+            break;
+        }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
     assert_eq!(used, Some(timestamp(NOW)));

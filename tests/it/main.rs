@@ -43,4 +43,5 @@ mod settings;
 mod store;
 mod subscriptions;
 mod tenants;
+mod transport;
 mod world;

@@ -83,6 +83,17 @@ pub(crate) fn cluster() -> Cluster {
     Cluster::start(&[])
 }
 
+/// A cluster of its own that speaks TLS alone, with a certificate and a key that it may read.
+pub(crate) fn cluster_with_tls(cert: &Path, key: &Path) -> Cluster {
+    if let Some((user, group)) = unprivileged() {
+        let owned = std::os::unix::fs::chown(key, Some(user), Some(group));
+        owned.unwrap_or_else(|error| panic!("{}: {error}", key.display()));
+    }
+    let (cert, key) =
+        (format!("ssl_cert_file={}", cert.display()), format!("ssl_key_file={}", key.display()));
+    Cluster::start(&["-c", "ssl=on", "-c", &cert, "-c", &key])
+}
+
 fn shared() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(|| Cluster::start(&[]))
@@ -176,6 +187,12 @@ impl Cluster {
         let dump = self.client("pg_dump", &["--format=custom", "--dbname", url], &[]);
         self.client("pg_restore", &["--exit-on-error", "--dbname", &restored], &dump);
         restored
+    }
+
+    /// What the database at `url` answers to a query: values with `|` between them.
+    pub(crate) fn ask(&self, url: &str, query: &str) -> String {
+        let answer = self.client("psql", &["--no-psqlrc", "-At", "-c", query, url], &[]);
+        String::from_utf8_lossy(&answer).trim().to_owned()
     }
 
     /// What a program beside the server's answers on stdout.

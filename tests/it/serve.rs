@@ -17,7 +17,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const ROOT: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// What a service needs, on free ports.
-fn environment(url: &str) -> Vec<(&str, &str)> {
+pub(crate) fn environment(url: &str) -> Vec<(&str, &str)> {
     let mut environment = vec![
         ("DOORWARD_DATABASE__URL", url),
         ("DOORWARD_AUTH__OPERATOR_TOKEN", TOKEN),

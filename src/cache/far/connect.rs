@@ -1,10 +1,12 @@
 //! Connections to whatever a URL names: one Redis, a cluster, or the master that sentinels know. It knows how to open
 //! one, and not when.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
@@ -27,7 +29,20 @@ const CLUSTER_RETRIES: u32 = 3;
 const WAITING_MAX: usize = 512;
 
 /// Opens connections.
-pub(super) enum Connector {
+pub(super) struct Connector {
+    address: Address,
+    ca_file: Option<PathBuf>,
+    means: ArcSwap<Trusting>,
+}
+
+/// What opens connections, and the authorities that it trusts.
+struct Trusting {
+    authorities: Option<Vec<u8>>,
+    means: Means,
+}
+
+/// What opens connections.
+enum Means {
     /// To one Redis.
     One(Client),
     /// To a cluster, by some of its nodes.
@@ -66,31 +81,47 @@ impl Wire {
 impl Connector {
     /// A connector to an address, which trusts the certificates of a file, or else the system's. It opens nothing.
     pub(super) fn over(address: Address, ca_file: Option<&Path>) -> Result<Self, Problem> {
-        let certificates = ca_file.map(certificates).transpose()?;
-        if certificates.is_some() && !address.tls {
+        let authorities = ca_file.map(authorities).transpose()?;
+        if authorities.is_some() && !address.tls {
             return Err(Problem::Url("redis.ca_file is given, and its scheme is not rediss"));
         }
-        // Its words may hold a host.
-        let built = match &address.kind {
-            Kind::One => one(&address, certificates),
-            Kind::Cluster => cluster(&address, certificates),
-            Kind::Sentinel { master, user, password } => {
-                let login = (user.as_deref(), password.as_deref());
-                sentinel(&address, certificates, master, login)
+        let means = ArcSwap::from_pointee(Trusting::over(&address, authorities)?);
+        Ok(Self { address, ca_file: ca_file.map(Path::to_owned), means })
+    }
+
+    /// What opens the next connection: it trusts what the file says now. A file that is of no use changes nothing.
+    fn now(&self) -> Arc<Trusting> {
+        let known = self.means.load_full();
+        let Some(path) = &self.ca_file else { return known };
+        match authorities(path).map(Some) {
+            Ok(read) if read == known.authorities => known,
+            Ok(read) => match Trusting::over(&self.address, read) {
+                Ok(trusting) => {
+                    tracing::info!(ca_file = %path.display(), "redis is trusted by other authorities now");
+                    self.means.store(Arc::new(trusting));
+                    self.means.load_full()
+                }
+                Err(problem) => {
+                    tracing::warn!(%problem, "redis is trusted by the authorities known before");
+                    known
+                }
+            },
+            Err(problem) => {
+                tracing::warn!(%problem, "redis is trusted by the authorities known before");
+                known
             }
-        };
-        built.map_err(|_| Problem::Refused)
+        }
     }
 
     /// A connection for commands, and where it leads to, for [`Connector::stands`].
     pub(super) async fn open(&self) -> RedisResult<(Wire, Option<ConnectionAddr>)> {
-        match self {
-            Self::One(client) => {
+        match &self.now().means {
+            Means::One(client) => {
                 let connection = client.get_multiplexed_async_connection_with_config(&config()).await?;
                 Ok((Wire::One(connection), None))
             }
-            Self::Cluster { client, .. } => Ok((Wire::Cluster(client.get_async_connection().await?), None)),
-            Self::Sentinel(sentinels) => {
+            Means::Cluster { client, .. } => Ok((Wire::Cluster(client.get_async_connection().await?), None)),
+            Means::Sentinel(sentinels) => {
                 let client = sentinels.lock().await.async_get_client().await?;
                 let connection = client.get_multiplexed_async_connection_with_config(&config()).await?;
                 Ok((Wire::One(connection), Some(client.get_connection_info().addr().clone())))
@@ -104,14 +135,14 @@ impl Connector {
         heard: impl AsyncPushSender,
     ) -> RedisResult<(MultiplexedConnection, Option<ConnectionAddr>)> {
         let config = config().set_push_sender(heard);
-        let (client, leads_to) = match self {
-            Self::One(client) => (client.clone(), None),
-            Self::Cluster { nodes, next, .. } => {
+        let (client, leads_to) = match &self.now().means {
+            Means::One(client) => (client.clone(), None),
+            Means::Cluster { nodes, next, .. } => {
                 let turn = next.fetch_add(1, Ordering::Relaxed) % nodes.len().max(1);
                 let node = nodes.get(turn).cloned();
                 (node.ok_or((redis::ErrorKind::Client, "a cluster without nodes"))?, None)
             }
-            Self::Sentinel(sentinels) => {
+            Means::Sentinel(sentinels) => {
                 let client = sentinels.lock().await.async_get_client().await?;
                 let leads_to = client.get_connection_info().addr().clone();
                 (client, Some(leads_to))
@@ -123,7 +154,8 @@ impl Connector {
     /// Whether a connection that leads there is still the right one. Sentinels may know another master by now; where
     /// they cannot be asked, it stays.
     pub(super) async fn stands(&self, leads_to: Option<&ConnectionAddr>) -> bool {
-        let (Self::Sentinel(sentinels), Some(leads_to)) = (self, leads_to) else {
+        let trusting = self.means.load_full();
+        let (Means::Sentinel(sentinels), Some(leads_to)) = (&trusting.means, leads_to) else {
             return true;
         };
         let master = sentinels.lock().await.async_get_client().await;
@@ -132,15 +164,32 @@ impl Connector {
 
     /// Whether what is published on a connection reaches all others: a node may have lost its cluster.
     pub(super) async fn hears(&self, connection: &mut MultiplexedConnection) -> RedisResult<bool> {
-        match self {
-            Self::One(_) | Self::Sentinel(_) => {
+        match &self.means.load_full().means {
+            Means::One(_) | Means::Sentinel(_) => {
                 redis::cmd("PING").query_async::<Value>(connection).await.map(|_| true)
             }
-            Self::Cluster { .. } => {
+            Means::Cluster { .. } => {
                 let said: String = redis::cmd("CLUSTER").arg("INFO").query_async(connection).await?;
                 Ok(said.lines().any(|line| line.trim_end() == "cluster_state:ok"))
             }
         }
+    }
+}
+
+impl Trusting {
+    fn over(address: &Address, authorities: Option<Vec<u8>>) -> Result<Self, Problem> {
+        let certificates =
+            authorities.clone().map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem) });
+        // Its words may hold a host.
+        let built = match &address.kind {
+            Kind::One => one(address, certificates),
+            Kind::Cluster => cluster(address, certificates),
+            Kind::Sentinel { master, user, password } => {
+                let login = (user.as_deref(), password.as_deref());
+                sentinel(address, certificates, master, login)
+            }
+        };
+        Ok(Self { authorities, means: built.map_err(|_| Problem::Refused)? })
     }
 }
 
@@ -156,13 +205,13 @@ fn config() -> AsyncConnectionConfig {
         .set_pipeline_buffer_size(WAITING_MAX)
 }
 
-fn certificates(path: &Path) -> Result<TlsCertificates, Problem> {
+fn authorities(path: &Path) -> Result<Vec<u8>, Problem> {
     let pem = std::fs::read(path)
         .map_err(|cause| Problem::CaFile { path: path.to_owned(), cause: cause.kind().to_string() })?;
     if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
         return Err(Problem::CaFile { path: path.to_owned(), cause: "it holds no certificate".to_owned() });
     }
-    Ok(TlsCertificates { client_tls: None, root_cert: Some(pem) })
+    Ok(pem)
 }
 
 fn addresses(address: &Address) -> impl Iterator<Item = ConnectionAddr> {
@@ -199,12 +248,12 @@ fn clients(address: &Address, certificates: Option<&TlsCertificates>) -> RedisRe
     addresses(address).map(client).collect()
 }
 
-fn one(address: &Address, certificates: Option<TlsCertificates>) -> RedisResult<Connector> {
+fn one(address: &Address, certificates: Option<TlsCertificates>) -> RedisResult<Means> {
     let client = clients(address, certificates.as_ref())?.into_iter().next();
-    Ok(Connector::One(client.ok_or((redis::ErrorKind::InvalidClientConfig, "no host"))?))
+    Ok(Means::One(client.ok_or((redis::ErrorKind::InvalidClientConfig, "no host"))?))
 }
 
-fn cluster(address: &Address, certificates: Option<TlsCertificates>) -> RedisResult<Connector> {
+fn cluster(address: &Address, certificates: Option<TlsCertificates>) -> RedisResult<Means> {
     let nodes = clients(address, certificates.as_ref())?;
     let infos: Vec<_> = addresses(address).map(|addr| informed(addr, address)).collect::<Result<_, _>>()?;
     let mut builder = ClusterClientBuilder::new(infos)
@@ -216,7 +265,7 @@ fn cluster(address: &Address, certificates: Option<TlsCertificates>) -> RedisRes
     if let Some(certificates) = certificates {
         builder = builder.certs(certificates);
     }
-    Ok(Connector::Cluster { client: builder.build()?, nodes, next: AtomicUsize::new(0) })
+    Ok(Means::Cluster { client: builder.build()?, nodes, next: AtomicUsize::new(0) })
 }
 
 fn sentinel(
@@ -224,7 +273,7 @@ fn sentinel(
     certificates: Option<TlsCertificates>,
     master: &str,
     (user, password): (Option<&str>, Option<&str>),
-) -> RedisResult<Connector> {
+) -> RedisResult<Means> {
     let mut builder = SentinelClientBuilder::new(addresses(address), master, SentinelServerType::Master)?
         .set_client_to_redis_protocol(ProtocolVersion::RESP3)
         .set_client_to_redis_db(address.database)
@@ -250,5 +299,5 @@ fn sentinel(
     if let Some(password) = password {
         builder = builder.set_client_to_sentinel_password(password);
     }
-    Ok(Connector::Sentinel(Mutex::new(builder.build()?)))
+    Ok(Means::Sentinel(Mutex::new(builder.build()?)))
 }

@@ -54,7 +54,7 @@ impl Admission {
             own.map(Bulkhead::leave);
             return Err(self.overloaded());
         }
-        self.metrics.door.entered(class);
+        self.metrics.admissions.entered(class);
         Ok(Permit { admission: Arc::clone(self), class })
     }
 
@@ -84,7 +84,7 @@ impl Drop for Permit {
         if counts(self.class) {
             admission.all.leave();
         }
-        admission.metrics.door.left(self.class);
+        admission.metrics.admissions.left(self.class);
     }
 }
 

@@ -17,7 +17,7 @@ use super::remap;
 use super::route::{Route, Target};
 use crate::clock::Stopwatch;
 use crate::service::Error;
-use crate::telemetry::{Metrics, Outcome, Refusal};
+use crate::telemetry::{Decline, Metrics, Outcome};
 use crate::wire::code_name;
 
 /// A call, counted once: with the code that it ends with, or as CANCELLED where its caller goes before.
@@ -45,12 +45,12 @@ impl Call {
 
     fn count(&self, error: &Error) {
         let refusal = match error {
-            Error::Overloaded { .. } => Some(Refusal::Overloaded),
-            Error::DeadlineExceeded { .. } => Some(Refusal::Deadline),
+            Error::Overloaded { .. } => Some(Decline::Overloaded),
+            Error::DeadlineExceeded { .. } => Some(Decline::Deadline),
             _ => None,
         };
         if let Some(refusal) = refusal {
-            self.metrics.door.refused(self.target.class, refusal);
+            self.metrics.admissions.refused(self.target.class, refusal);
         }
         // What has got further counts itself, whenever it ends.
         let ended_here = !matches!(error, Error::DeadlineExceeded { .. } | Error::Internal(_));

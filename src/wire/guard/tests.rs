@@ -51,7 +51,7 @@ fn door(change: impl FnOnce(&mut Limits)) -> Door {
     let mut limits = Limits { in_flight: 1, ..Limits::default() };
     change(&mut limits);
     let metrics = Arc::new(Metrics::new());
-    let callers = Arc::new(Callers::over(&SecretString::from(TOKEN), Configured::default(), Nobody));
+    let callers = Arc::new(Callers::over(&SecretString::from(TOKEN), Configured::default(), None, Nobody));
     Door { guard: Guard::new(callers, &limits, Arc::clone(&metrics)), metrics }
 }
 

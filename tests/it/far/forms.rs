@@ -73,6 +73,25 @@ async fn tls_with_an_authority_of_its_own_and_with_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_authority_is_trusted_once_the_file_has_it() {
+    let mut tls = Tls::start();
+    let folder = tempfile::tempdir().unwrap();
+    let trusted = folder.path().join("trusted.pem");
+    std::fs::copy(tls.ca_file(), &trusted).unwrap();
+    let replica =
+        Replica::open_with(Options { ca_file: Some(trusted.clone()), ..options(&tls.url()) }, keys());
+    replica.until_up().await;
+    tls.certify_anew();
+    until("it is not trusted", async || !replica.far.is_up()).await;
+    std::fs::write(&trusted, "no certificate").unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!replica.far.is_up());
+    std::fs::copy(tls.ca_file(), &trusted).unwrap();
+    replica.until_up().await;
+    replica.store(&resource("r1"), &fact(1, ResourceStatus::Active)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_keeps_a_tenants_entries_together_and_spreads_tenants() {
     let nodes = cluster();
     let url = format!("redis+cluster://{},{}", nodes[0].address(), nodes[1].address());

@@ -36,6 +36,13 @@ impl Tls {
     pub(crate) fn ca_file(&self) -> PathBuf {
         self.redis.file("ca.pem")
     }
+
+    /// Starts again with a certificate of another authority, which is in `ca.pem` from then on.
+    pub(crate) fn certify_anew(&mut self) {
+        self.redis.stop();
+        certify(&self.redis.keeper.directory);
+        self.redis.start_again();
+    }
 }
 
 /// Makes `ca.pem`, `server.pem` and `server.key` in a directory.

@@ -44,7 +44,7 @@ impl Class {
 
 /// Why a call was turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
+pub enum Decline {
     /// Too many are in flight.
     Overloaded,
     /// Its caller asks too often.
@@ -53,7 +53,7 @@ pub enum Refusal {
     Deadline,
 }
 
-impl Refusal {
+impl Decline {
     /// Every refusal.
     pub const ALL: [Self; 3] = [Self::Overloaded, Self::RateLimited, Self::Deadline];
 
@@ -81,14 +81,14 @@ struct RefusedLabels {
 
 /// The metrics of the door: all of them are there from the start, and none takes a lock.
 #[derive(Debug)]
-pub struct Door {
+pub struct Admissions {
     /// For each class, in their order.
     in_flight: [Gauge; Class::ALL.len()],
     /// For each class and refusal, in their order.
-    refused: [[Counter; Refusal::ALL.len()]; Class::ALL.len()],
+    refused: [[Counter; Decline::ALL.len()]; Class::ALL.len()],
 }
 
-impl Door {
+impl Admissions {
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let in_flight = Family::<InFlightLabels, Gauge>::default();
         registry.register("doorward_calls_in_flight", "Calls in flight, by class", in_flight.clone());
@@ -99,12 +99,12 @@ impl Door {
             refused.clone(),
         );
         let labels =
-            |class: Class, refusal: Refusal| RefusedLabels { class: class.name(), reason: refusal.name() };
+            |class: Class, refusal: Decline| RefusedLabels { class: class.name(), reason: refusal.name() };
         Self {
             in_flight: Class::ALL
                 .map(|class| in_flight.get_or_create_owned(&InFlightLabels { class: class.name() })),
             refused: Class::ALL.map(|class| {
-                Refusal::ALL.map(|refusal| refused.get_or_create_owned(&labels(class, refusal)))
+                Decline::ALL.map(|refusal| refused.get_or_create_owned(&labels(class, refusal)))
             }),
         }
     }
@@ -124,7 +124,7 @@ impl Door {
     }
 
     /// A call was turned away.
-    pub fn refused(&self, class: Class, refusal: Refusal) {
+    pub fn refused(&self, class: Class, refusal: Decline) {
         let of_class = self.refused.get(class as usize);
         if let Some(counter) = of_class.and_then(|counters| counters.get(refusal as usize)) {
             counter.inc();
@@ -140,12 +140,12 @@ mod tests {
     #[test]
     fn each_class_and_each_refusal_has_its_own_series() {
         for class in Class::ALL {
-            for refusal in Refusal::ALL {
+            for refusal in Decline::ALL {
                 let metrics = Metrics::new();
-                metrics.door.entered(class);
-                metrics.door.entered(class);
-                metrics.door.left(class);
-                metrics.door.refused(class, refusal);
+                metrics.admissions.entered(class);
+                metrics.admissions.entered(class);
+                metrics.admissions.left(class);
+                metrics.admissions.refused(class, refusal);
                 let text = metrics.encode();
                 let of_door = text.lines().filter(|line| line.starts_with("doorward_calls_"));
                 let counted: Vec<_> = of_door.filter(|line| !line.ends_with(" 0")).collect();
