@@ -15,6 +15,15 @@ pub fn unique_id() -> String {
     Uuid::now_v7().to_string()
 }
 
+/// A period, give or take a tenth, so that many who keep it do not all act at once.
+#[must_use]
+pub fn jittered(period: Duration) -> Duration {
+    let mut random = [0];
+    // Without random bytes the period is as good.
+    let _ = getrandom::fill(&mut random);
+    period.mul_f64(0.9 + f64::from(random[0]) / 255.0 * 0.2)
+}
+
 /// Measures how long something takes.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(std::time::Instant);

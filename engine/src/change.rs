@@ -27,6 +27,11 @@ pub enum Change {
         /// As they are.
         after: Member,
     },
+    /// A deleted member's personal data goes for good, wherever it is kept: every version of it, and what names their user.
+    Erasure {
+        /// Whose.
+        member: MemberId,
+    },
     /// A token sent to a member.
     Invitation {
         /// As it was.
@@ -152,7 +157,7 @@ impl Change {
             Self::Resource { after, .. } => {
                 parts.insert(Part::Resource(after.reference.clone()));
             }
-            Self::Grant { member, .. } => {
+            Self::Erasure { member } | Self::Grant { member, .. } => {
                 parts.insert(Part::Member(member.clone()));
             }
             Self::ApiKey { after, .. } => {
@@ -181,7 +186,7 @@ mod tests {
         Member {
             id: MemberId::parse("m1").unwrap(),
             user_id: user_id.map(|user| UserId::parse(user).unwrap()),
-            email: Email::parse("m1@example.com").unwrap(),
+            email: Some(Email::parse("m1@example.com").unwrap()),
             display_name: None,
             role: Role::User,
             status: MemberStatus::Active,
@@ -225,6 +230,7 @@ mod tests {
             after: Some(Grant { expires_at: None }),
         };
         assert_eq!(touched(&grant), ["member:m1"]);
+        assert_eq!(touched(&Change::Erasure { member: MemberId::parse("m1").unwrap() }), ["member:m1"]);
         let after = Resource {
             reference,
             name: Name::parse("Agent").unwrap(),

@@ -17,8 +17,8 @@ pub struct Member {
     pub id: MemberId,
     /// The person's id at the identity provider; none while PENDING.
     pub user_id: Option<UserId>,
-    /// The address by which the person was invited.
-    pub email: Email,
+    /// The address by which the person was invited; none once they are erased.
+    pub email: Option<Email>,
     /// What people call them.
     pub display_name: Option<Name>,
     /// Their role.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::grants::Grants;
 pub use self::key::{KeyFacts, KeyScope};
 use crate::catalogue::{Catalogue, SectionIx, SectionSet, SwitchSet};
-use crate::contact::Domain;
+use crate::contact::{Domain, Email};
 use crate::firewall::Firewall;
 use crate::id::{MemberId, ResourceRef};
 use crate::member::{Grant, Member};
@@ -112,7 +112,7 @@ impl MemberFacts {
             role: member.role,
             status: member.status,
             toggles: Toggles::over(stored, catalogue),
-            email_domain: Some(member.email.domain()),
+            email_domain: member.email.as_ref().map(Email::domain),
             grants: Grants::over(grants, catalogue),
         }
     }

@@ -45,12 +45,13 @@ use crate::clock::{Clock, Steady};
 use crate::http::{self, Readiness};
 use crate::proto::access_service_server::AccessServiceServer;
 use crate::resolver::Resolver;
+use crate::service::denied::Denied;
 use crate::service::{Policy, Service};
 use crate::settings::{self, Settings};
 use crate::store::StoreError;
 use crate::store::sql::{self, Sql};
 use crate::telemetry::Metrics;
-use crate::wire::{Grpc, Guard, MESSAGE_MAX, Rates};
+use crate::wire::{Grpc, Guard, MESSAGE_MAX, Rates, Watching};
 
 /// How long the schema of a Postgres database is waited for between two looks.
 const SCHEMA_POLL: Duration = Duration::from_secs(1);
@@ -112,6 +113,7 @@ pub struct Running {
     workers: Option<Workers>,
     caches: Option<Caches>,
     keeping: Option<Keeping>,
+    recording: Option<JoinHandle<()>>,
     base: Option<Base>,
     signals: Option<Signals>,
     _tls: Option<AbortOnDropHandle<()>>,
@@ -193,10 +195,15 @@ impl Base {
             callers::start(settings, roster, (clock, &self.metrics, self.database.handle()))?;
         let (resolver, policy) = (Resolver::over(leased), policy(&settings.policy));
         let metrics = Arc::clone(&self.metrics);
+        let (denied, writer) = Denied::new(Arc::clone(&metrics));
+        let recording = self.database.spawn(writer.run(store.clone(), self.stop.clone()));
+        let poll = Duration::from_millis(settings.cache.poll_ms);
+        let watching = Watching::new(poll, self.stop.clone());
         let service = Service::<Layers>::over(resolver, store, enforced, policy, keys.clone(), metrics);
+        let beside = (denied, watching, Arc::clone(&callers));
         let guard = Guard::new(callers, &settings.limits, Arc::clone(&self.metrics));
         let rates = Arc::new(Rates::new(&settings.limits, &Steady::real()));
-        let grpc = Grpc::over(Arc::new(service), rates, keys, Arc::clone(&self.metrics));
+        let grpc = Grpc::over(Arc::new(service), rates, keys, Arc::clone(&self.metrics), beside);
 
         let (health, health_service) = tonic_health::server::health_reporter();
         let grpc = AccessServiceServer::new(grpc)
@@ -214,7 +221,9 @@ impl Base {
         self.database.block_on(health.set_serving::<AccessServiceServer<Grpc<Layers>>>());
         self.readiness.ready();
         let (admin, workers, caches, keeping) = (self.admin, Some(workers), Some(caches), Some(keeping));
-        Ok(Running { grpc, admin, health, workers, caches, keeping, base: Some(self), signals, _tls: watch })
+        let recording = Some(recording);
+        let base = Some(self);
+        Ok(Running { grpc, admin, health, workers, caches, keeping, recording, base, signals, _tls: watch })
     }
 
     /// Looks after the files of TLS, where there are any.
@@ -333,6 +342,12 @@ impl Running {
         }
         if let Some(caches) = self.caches.take() {
             caches.end();
+        }
+        if let Some(recording) = self.recording.take() {
+            let ended = async { tokio::time::timeout(base.grace, recording).await };
+            if !matches!(base.database.block_on(ended), Ok(Ok(()))) {
+                tracing::warn!("the last denied calls were not written");
+            }
         }
         let ended = async { tokio::time::timeout(base.grace, base.admin_task).await };
         if base.database.block_on(ended).is_err() {

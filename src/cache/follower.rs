@@ -159,7 +159,7 @@ impl<F: Feed> Follower<F> {
             }
         };
         tokio::select! {
-            () = sleep(jittered(self.timing.poll)) => None,
+            () = sleep(clock::jittered(self.timing.poll)) => None,
             () = self.memory.poked() => None,
             () = self.feed.hinted() => None,
             () = far => None,
@@ -200,12 +200,4 @@ impl<F: Feed> Follower<F> {
         place.epoch = Some(poll.epoch);
         place.since = Some(poll.position.clone());
     }
-}
-
-/// Give or take a tenth, so that replicas do not look all at once.
-fn jittered(period: Duration) -> Duration {
-    let mut random = [0];
-    // Without random bytes the period is as good.
-    let _ = getrandom::fill(&mut random);
-    period.mul_f64(0.9 + f64::from(random[0]) / 255.0 * 0.2)
 }

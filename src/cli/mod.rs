@@ -1,5 +1,6 @@
 //! The command line: it reads arguments, asks `app` or a running service, and says how it went as an exit code.
 
+mod audit;
 mod catalogue;
 mod check;
 mod client;
@@ -61,6 +62,9 @@ enum Command {
     /// Change the catalogue that is in force.
     #[command(subcommand)]
     Catalogue(catalogue::Command),
+    /// Read the history.
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 /// Runs the command line.
@@ -93,6 +97,7 @@ fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Explain(arguments) => check::run_explain(&arguments),
         Command::Credential(command) => credential::run(&command),
         Command::Catalogue(command) => catalogue::run(&command),
+        Command::Audit(command) => audit::run(&command),
     }
 }
 

@@ -7,10 +7,10 @@ use super::{Backend, Error, Operation, Service, authority};
 use crate::caller::Caller;
 use crate::store::Directory;
 use crate::store::act::PLATFORM;
-use crate::store::directory::{LogFilter, LogRow, Slice};
+use crate::store::directory::{LogFilter, LogHead, LogRow, Slice};
 
 impl<B: Backend> Service<B> {
-    /// A page of the log of a tenant, or of the platform where none is named; the oldest first.
+    /// A page of the log of a tenant, or of the platform where none is named, and the head as it was before.
     ///
     /// # Errors
     /// [`Error`]; the platform's log is the operator's.
@@ -20,7 +20,7 @@ impl<B: Backend> Service<B> {
         tenant: Option<TenantId>,
         filter: LogFilter,
         slice: Slice<Revision>,
-    ) -> Result<Page<LogRow, Revision>, Error> {
+    ) -> Result<(Page<LogRow, Revision>, LogHead), Error> {
         let scope = match tenant {
             Some(tenant) => {
                 self.reading_admin(caller, Operation::ListAuditEvents, &tenant).await?;
@@ -32,7 +32,9 @@ impl<B: Backend> Service<B> {
             }
         };
         let limit = slice.limit;
+        // The head first: a row that is written meanwhile is beyond it, and none before it is missing.
+        let head = self.directory.log_head(scope.clone()).await?;
         let rows = self.directory.log(scope, filter, one_more(slice)).await?;
-        Ok(Page::cut(rows, limit, |row| row.revision))
+        Ok((Page::cut(rows, limit, |row| row.revision), head))
     }
 }

@@ -169,6 +169,11 @@ impl<'s> Draft<'s> {
         after
     }
 
+    /// Erases the personal data of a member who is DELETED by now.
+    pub fn erase(&mut self, member: &MemberId) {
+        self.changes.push(Change::Erasure { member: member.clone() });
+    }
+
     /// Adds or changes an invitation.
     pub fn put_invitation(&mut self, before: Option<&Invitation>, after: Invitation) {
         if before != Some(&after) {

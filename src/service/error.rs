@@ -74,6 +74,20 @@ pub enum Error {
         /// How many are in use.
         used: u64,
     },
+    /// What follows a revision is not kept any more.
+    #[error(
+        "the changes after `after_revision` are not kept any more; the oldest one to resume from is {oldest}"
+    )]
+    RevisionPruned {
+        /// The oldest revision after which all changes are kept.
+        oldest: Revision,
+    },
+    /// There is no such revision yet, or not in this database: it may have been restored.
+    #[error("`after_revision` is beyond the newest revision, which is {head}; begin anew from there")]
+    RevisionAhead {
+        /// The newest revision.
+        head: Revision,
+    },
     /// Not now; the same call may succeed later.
     #[error("cannot answer now; try again")]
     Unavailable(#[source] StoreError),

@@ -259,7 +259,7 @@ fn invite(
     let member = Member {
         id,
         user_id: None,
-        email: invitee.email.clone(),
+        email: Some(invitee.email.clone()),
         display_name: invitee.display_name.clone(),
         role: invitee.role,
         status: MemberStatus::Pending,
@@ -347,7 +347,7 @@ impl Post {
             "token": drawn.token.expose_secret(),
         });
         let payload = self.keys.seal(Purpose::Outbox, tenant.as_bytes(), letter.to_string().as_bytes())?;
-        draft.send(Letter { kind: LETTER, payload });
+        draft.send(Letter { kind: LETTER, member: member.id.clone(), payload });
         Ok(())
     }
 }

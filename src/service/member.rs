@@ -35,6 +35,15 @@ pub struct Departed {
     pub revoked_keys: Vec<ApiKey>,
 }
 
+/// What goes with a member who is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deletion {
+    /// The live API keys that they created.
+    pub revoke_keys: bool,
+    /// Their personal data: email, display name, user id.
+    pub erase: bool,
+}
+
 impl<B: Backend> Service<B> {
     /// Gives a member a role. Grows where the role is ADMIN.
     ///
@@ -84,7 +93,8 @@ impl<B: Backend> Service<B> {
         self.as_admin(call, Operation::EnableMember, tenant, needs, plan).await
     }
 
-    /// Deletes a member for good; a DELETED one stays so.
+    /// Deletes a member for good; a DELETED one stays so. With `erase` their personal data goes too, of one who was
+    /// deleted before as well.
     ///
     /// # Errors
     /// [`Error`]: not oneself, not the last ACTIVE ADMIN.
@@ -93,11 +103,10 @@ impl<B: Backend> Service<B> {
         call: Call,
         tenant: TenantId,
         member: MemberId,
-        revoke_keys: bool,
+        manner: Deletion,
     ) -> Result<Done<Departed>, Error> {
         let needs = Needs { invitations_of: [member.clone()].into(), ..departure(&member) };
-        let plan =
-            move |admin: &TenantAdmin, draft: &mut Draft<'_>| delete(admin, draft, &member, revoke_keys);
+        let plan = move |admin: &TenantAdmin, draft: &mut Draft<'_>| delete(admin, draft, &member, manner);
         self.as_admin(call, Operation::DeleteMember, tenant, needs, plan).await
     }
 
@@ -220,7 +229,7 @@ fn delete(
     admin: &TenantAdmin,
     draft: &mut Draft<'_>,
     id: &MemberId,
-    revoke_keys: bool,
+    manner: Deletion,
 ) -> Result<Departed, Error> {
     let member = draft.known_member(id)?;
     draft.compare(member.revision)?;
@@ -228,8 +237,21 @@ fn delete(
         admin.not_oneself(id)?;
         draft.keeps_an_admin(member)?;
     }
-    let after = deleted(draft, member);
-    Ok(depart(draft, member, after, revoke_keys))
+    let mut after = deleted(draft, member);
+    let erases = manner.erase && has_person(member);
+    if erases {
+        after = Member { email: None, display_name: None, user_id: None, ..after };
+    }
+    let departed = depart(draft, member, after, manner.revoke_keys);
+    if erases {
+        draft.erase(id);
+    }
+    Ok(departed)
+}
+
+/// Whether a member's personal data is there: one who was erased has none, and nothing gives them any again.
+const fn has_person(member: &Member) -> bool {
+    member.email.is_some() || member.display_name.is_some() || member.user_id.is_some()
 }
 
 /// The member as they will be once DELETED; a token that is on its way to them no longer works.

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod catalogue;
 pub mod check;
 pub mod credential;
+pub mod denied;
 pub mod firewall;
 pub mod grant;
 pub mod invitation;
@@ -22,6 +23,7 @@ pub mod section;
 mod self_check;
 pub mod subscription;
 pub mod tenant;
+pub mod watch;
 
 pub use self::error::{Error, Violation};
 pub use self::mutate::{Call, Control, Done};

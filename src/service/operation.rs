@@ -128,6 +128,12 @@ impl Operation {
         !reads.iter().any(|verb| self.name().starts_with(verb))
     }
 
+    /// Whether it is a check, as services make them by the thousand.
+    #[must_use]
+    pub const fn is_check(self) -> bool {
+        matches!(self, Self::CheckAccess | Self::BatchCheckAccess | Self::StreamCheckAccess)
+    }
+
     /// The RPC of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {

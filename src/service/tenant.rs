@@ -217,7 +217,7 @@ fn found(draft: &mut Draft<'_>, id: TenantId, new: NewTenant, trial_seconds: i64
     let owner = Member {
         id: owner_id,
         user_id: Some(new.owner.user_id),
-        email: new.owner.email,
+        email: Some(new.owner.email),
         display_name: new.owner.display_name,
         role: Role::Admin,
         status: MemberStatus::Active,

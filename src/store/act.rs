@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use doorward_engine::change::{Change, Part};
-use doorward_engine::id::{Revision, TenantId, UserId};
+use doorward_engine::id::{MemberId, Revision, TenantId, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -114,6 +114,8 @@ pub struct Planned<A> {
 pub struct Letter {
     /// What it is, for example `invitation`.
     pub kind: &'static str,
+    /// Whom it is to: erasing them removes it.
+    pub member: MemberId,
     /// Its content, sealed where it holds a secret.
     pub payload: Vec<u8>,
 }

@@ -40,14 +40,37 @@ pub struct Link<'a> {
     pub changes: &'a str,
 }
 
-/// Every part that changes make outdated, in order, each once.
+/// The part that stands for all of them: no replica understands it as one, and so drops whatever it knows of the tenant.
+pub const ALL_PARTS: &str = "*";
+
+/// Every part that changes make outdated, in order, each once. An erasure names no user: [`ALL_PARTS`] instead.
 #[must_use]
 pub fn parts(changes: &[Change]) -> Vec<String> {
     let mut parts = BTreeSet::new();
     for change in changes {
         change.touch(&mut parts);
     }
-    parts.iter().map(ToString::to_string).collect()
+    let texts: Vec<_> = parts.iter().map(ToString::to_string).collect();
+    if changes.iter().any(|change| matches!(change, Change::Erasure { .. })) {
+        let mut without = impersonal(&texts);
+        without.insert(0, ALL_PARTS.to_owned());
+        return without;
+    }
+    texts
+}
+
+/// The parts that tell nothing of a person: the others are not hashed, so that they can be erased.
+#[must_use]
+pub fn impersonal(parts: &[String]) -> Vec<String> {
+    parts.iter().filter(|part| !part.starts_with("user:")).cloned().collect()
+}
+
+/// The parts as a row's hash covers them. Rows that are older than erasing hash all of them.
+#[must_use]
+pub fn hashed_parts(row: &LogRow, tenant: &str) -> Vec<String> {
+    let impersonal = impersonal(&row.parts);
+    let fits_in_full = || impersonal != row.parts && fits(row, tenant, &row.parts);
+    if !fits(row, tenant, &impersonal) && fits_in_full() { row.parts.clone() } else { impersonal }
 }
 
 /// Changes as a JSON array of `{kind, id, before, after}` with sorted keys. A person is told by version only,
@@ -72,6 +95,7 @@ fn entry(change: &Change) -> Result<Value, serde_json::Error> {
             let before = before.as_ref().map(member).transpose()?.unwrap_or_default();
             ("member", after.id.to_string(), before, member(after)?)
         }
+        Change::Erasure { member } => ("erasure", member.to_string(), Value::Null, Value::Null),
         Change::Invitation { before, after } => {
             let before = before.as_ref().map(invitation).unwrap_or_default();
             ("invitation", after.member.to_string(), before, invitation(after))
@@ -126,6 +150,12 @@ fn grant_id(member: &MemberId, resource: &ResourceRef) -> String {
     format!("{member}/{}", resource_id(resource))
 }
 
+/// The changes as the text that is stored and hashed.
+#[must_use]
+pub fn changes_text(changes: &Value) -> String {
+    canonical(changes.clone()).to_string()
+}
+
 /// The same value with every object's keys in order, however the map of this build keeps them.
 fn canonical(value: Value) -> Value {
     match value {
@@ -177,9 +207,14 @@ fn field(hasher: &mut blake3::Hasher, bytes: Option<&[u8]>) {
     };
 }
 
-/// Whether a row of a tenant's log has the hash that its fields and the hash before it give.
+/// Whether a row of a tenant's log has the hash that its fields and the hash before it give. Rows that are older than
+/// erasing hash the parts that name users too.
 #[must_use]
 pub fn verify(row: &LogRow, tenant: &str) -> bool {
+    fits(row, tenant, &impersonal(&row.parts)) || fits(row, tenant, &row.parts)
+}
+
+fn fits(row: &LogRow, tenant: &str, parts: &[String]) -> bool {
     let link = Link {
         tenant,
         revision: row.revision.0,
@@ -190,8 +225,8 @@ pub fn verify(row: &LogRow, tenant: &str) -> bool {
         request_id: row.request_id.as_deref(),
         peer: row.peer.as_deref(),
         trace_id: row.trace_id.as_deref(),
-        parts: &parts_text(&row.parts),
-        changes: &canonical(row.changes.clone()).to_string(),
+        parts: &parts_text(parts),
+        changes: &changes_text(&row.changes),
     };
     hash(&row.prev_hash, &link) == row.hash
 }
@@ -212,7 +247,7 @@ mod tests {
         Member {
             id: MemberId::parse("m1").unwrap(),
             user_id: Some(UserId::parse("auth0|secretive").unwrap()),
-            email: Email::parse("ada@example.com").unwrap(),
+            email: Some(Email::parse("ada@example.com").unwrap()),
             display_name: Some(Name::parse("Ada Lovelace").unwrap()),
             role: Role::Admin,
             status: MemberStatus::Active,
@@ -263,6 +298,15 @@ mod tests {
     }
 
     #[test]
+    fn an_erasure_names_no_user_and_says_that_everything_is_outdated() {
+        let erased = Member { email: None, display_name: None, user_id: None, ..ada() };
+        let member = MemberId::parse("m1").unwrap();
+        let changes = [Change::Member { before: Some(ada()), after: erased }, Change::Erasure { member }];
+        assert_eq!(parts(&changes), ["*", "member:m1"]);
+        assert_eq!(doorward_engine::change::Part::parse(ALL_PARTS), None);
+    }
+
+    #[test]
     fn every_field_changes_the_hash() {
         let others = [
             Link { tenant: "other", ..LINK },
@@ -287,12 +331,11 @@ mod tests {
         assert_eq!(hash(&NO_HASH, &LINK), hash(&NO_HASH, &LINK));
     }
 
-    #[test]
-    fn a_row_that_was_altered_is_found() {
-        let parts = vec!["tenant".to_owned()];
+    fn row(hashed: &[&str], parts: &[&str]) -> LogRow {
+        let owned = |parts: &[&str]| parts.iter().map(ToString::to_string).collect::<Vec<_>>();
         let changes = changes(&[Change::Member { before: None, after: ada() }]).unwrap();
-        let link = Link { parts: &parts_text(&parts), changes: &changes.to_string(), ..LINK };
-        let row = LogRow {
+        let link = Link { parts: &parts_text(&owned(hashed)), changes: &changes.to_string(), ..LINK };
+        LogRow {
             revision: Revision(3),
             at: Instant::from_micros(5),
             operation: "GrantIt".to_owned(),
@@ -301,14 +344,38 @@ mod tests {
             request_id: Some("r".to_owned()),
             peer: Some("p".to_owned()),
             trace_id: Some("t".to_owned()),
-            parts: parts.clone(),
-            changes: changes.clone(),
-            prev_hash: NO_HASH,
+            parts: owned(parts),
             hash: hash(&NO_HASH, &link),
-        };
+            changes,
+            prev_hash: NO_HASH,
+        }
+    }
+
+    #[test]
+    fn a_row_that_was_altered_is_found() {
+        let row = row(&["tenant"], &["tenant"]);
         assert!(verify(&row, "acme"));
         assert!(!verify(&row, "other"));
         assert!(!verify(&LogRow { actor: None, ..row.clone() }, "acme"));
         assert!(!verify(&LogRow { changes: Value::Null, ..row }, "acme"));
+    }
+
+    #[test]
+    fn the_hash_covers_no_user_and_an_older_one_may() {
+        let with_user = ["member:m1", "user:u1"];
+        for named in [&with_user[..], &["member:m1"], &["member:m1", "user:u2"]] {
+            let row = row(&["member:m1"], named);
+            assert!(verify(&row, "acme"), "{named:?}");
+            assert_eq!(hashed_parts(&row, "acme"), ["member:m1"]);
+        }
+        let older = row(&with_user, &with_user);
+        assert!(verify(&older, "acme"));
+        assert_eq!(hashed_parts(&older, "acme"), with_user);
+        for altered in [&["member:m1"][..], &["member:m1", "user:u2"], &["member:m2", "user:u1"], &[]] {
+            let row = row(&with_user, altered);
+            assert!(!verify(&row, "acme"), "{altered:?}");
+            assert_eq!(hashed_parts(&row, "acme"), impersonal(&row.parts));
+        }
+        assert!(!verify(&row(&["member:m1"], &["member:m2"]), "acme"));
     }
 }

@@ -124,13 +124,25 @@ pub trait Directory: Send + Sync + 'static {
         slice: Slice<MemberId>,
     ) -> impl Future<Output = Result<Vec<(Member, MemberFacts)>, StoreError>> + Send;
 
-    /// Log rows in the order of their revisions, oldest first. `tenant` is an id or [`super::act::PLATFORM`].
+    /// Log rows in the order of their revisions, the oldest first unless the filter says otherwise; `after` is in that
+    /// order. `tenant` is an id or [`super::act::PLATFORM`].
     fn log(
         &self,
         tenant: String,
         filter: LogFilter,
         slice: Slice<Revision>,
     ) -> impl Future<Output = Result<Vec<LogRow>, StoreError>> + Send;
+
+    /// The head of a log: what is read of it later is no older. Of what was never there, the beginning.
+    fn log_head(&self, tenant: String) -> impl Future<Output = Result<LogHead, StoreError>> + Send;
+
+    /// What the rows after a revision tell of, oldest first, so many at most.
+    fn told(
+        &self,
+        tenant: String,
+        after: Revision,
+        limit: u64,
+    ) -> impl Future<Output = Result<Vec<Told>, StoreError>> + Send;
 }
 
 /// Tenants, and the time at which they were read.
@@ -202,12 +214,40 @@ pub struct LogFilter {
     pub actor: Option<MemberId>,
     /// Only this operation.
     pub operation: Option<String>,
+    /// Only by this caller.
+    pub caller: Option<String>,
     /// Only rows that touch this member.
     pub member: Option<MemberId>,
     /// Only from this instant on.
     pub from: Option<Instant>,
     /// Only before this instant.
     pub to: Option<Instant>,
+    /// Only from this revision on.
+    pub from_revision: Option<Revision>,
+    /// The newest first.
+    pub newest_first: bool,
+}
+
+/// What a tenant's row says of its newest log row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogHead {
+    /// Its revision; 0: there is none.
+    pub revision: Revision,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
+/// A log row as it is told to those who watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The tenant's revision that it made.
+    pub revision: Revision,
+    /// When, on the database's clock.
+    pub at: Instant,
+    /// The RPC.
+    pub operation: String,
+    /// The parts that it made outdated, users among them.
+    pub parts: Vec<String>,
 }
 
 /// A member with the grants in force on resources of one type.

@@ -5,7 +5,9 @@
 
 pub mod act;
 pub mod audit;
+pub mod chain;
 pub mod credentials;
+pub mod denials;
 pub mod directory;
 pub mod fact;
 pub mod feed;

@@ -11,6 +11,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::admission::Admissions;
+use super::audit::Audit;
 use super::caches::Caches;
 use super::connections::Connections;
 use super::people::People;
@@ -144,6 +145,8 @@ pub struct Metrics {
     pub people: People,
     /// Those of the gRPC port.
     pub connections: Connections,
+    /// Those of the history.
+    pub audit: Audit,
 }
 
 impl Default for Metrics {
@@ -188,7 +191,8 @@ impl Metrics {
         let caches = Caches::registered(&mut registry);
         let people = People::registered(&mut registry);
         let connections = Connections::registered(&mut registry);
-        Self { registry, calls, checks, mutations, far, admissions, caches, people, connections }
+        let audit = Audit::registered(&mut registry);
+        Self { registry, calls, checks, mutations, far, admissions, caches, people, connections, audit }
     }
 
     /// A call has ended.

@@ -1,6 +1,7 @@
 //! What the process says of itself: a log on stderr, and metrics passed down as a value. It knows no layer.
 
 mod admission;
+mod audit;
 mod caches;
 mod connections;
 mod metrics;
@@ -13,6 +14,7 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 pub use self::admission::{Admissions, Class, Decline};
+pub use self::audit::{Audit, DenialOutcome};
 pub use self::caches::{Caches, PollOutcome, SelfCheck};
 pub use self::connections::{Connections, Cut, Refusal};
 pub use self::metrics::{CONTENT_TYPE, FarOutcome, Metrics, Outcome};

@@ -7,22 +7,29 @@ pub(crate) mod peer;
 mod rate;
 mod rpcs;
 mod status;
+mod watch;
 
 use std::sync::Arc;
 
+use doorward_engine::id::TenantId;
 use tonic::{Code, Request, Response, Status};
 
 use self::convert::Context;
 pub use self::guard::{Guard, Guarded};
 pub use self::rate::Rates;
-use self::rpcs::Tenanted;
-use crate::caller::Caller;
+use self::rpcs::{Streamed, Tenanted};
+use crate::caller::{Caller, Callers};
 use crate::keys::Keys;
+use crate::proto;
+use crate::service::denied::Denied;
 use crate::service::{Backend, Error, Operation, Service};
+use crate::store::denials::Denial;
 use crate::telemetry::{Decline, Metrics, Outcome};
 
 /// The longest message of the `AccessService` that is accepted, in bytes: a full batch has less than half of it.
 pub const MESSAGE_MAX: usize = 1024 * 1024;
+
+pub use self::watch::Watching;
 
 /// The `AccessService` over the service.
 pub struct Grpc<B: Backend> {
@@ -30,6 +37,9 @@ pub struct Grpc<B: Backend> {
     rates: Arc<Rates>,
     keys: Keys,
     metrics: Arc<Metrics>,
+    denied: Denied,
+    watching: Watching,
+    callers: Arc<Callers<B::Credentials>>,
 }
 
 impl<B: Backend> Clone for Grpc<B> {
@@ -39,19 +49,24 @@ impl<B: Backend> Clone for Grpc<B> {
             rates: Arc::clone(&self.rates),
             keys: self.keys.clone(),
             metrics: Arc::clone(&self.metrics),
+            denied: self.denied.clone(),
+            watching: self.watching.clone(),
+            callers: Arc::clone(&self.callers),
         }
     }
 }
 
 impl<B: Backend> Grpc<B> {
-    /// The wire over a service.
-    pub const fn over(
+    /// The wire over a service. What is denied is noted in `denied`; streams of changes share `watching`, and ask
+    /// `callers` again.
+    pub fn over(
         service: Arc<Service<B>>,
         rates: Arc<Rates>,
         keys: Keys,
         metrics: Arc<Metrics>,
+        (denied, watching, callers): (Denied, Watching, Arc<Callers<B::Credentials>>),
     ) -> Self {
-        Self { service, rates, keys, metrics }
+        Self { service, rates, keys, metrics, denied, watching, callers }
     }
 
     /// The way of every unary call that the guard has let in: a token from the caller's bucket, then the handler.
@@ -70,7 +85,15 @@ impl<B: Backend> Grpc<B> {
             Ok(context)
         });
         let answer = match admitted {
-            Ok(context) => handler(context, request.into_inner()).await,
+            Ok(context) => {
+                let asked = (!operation.is_check())
+                    .then(|| (context.caller.clone(), request.get_ref().tenant().to_owned()));
+                let answer = handler(context, request.into_inner()).await;
+                if let (Err(Error::PermissionDenied), Some((caller, tenant))) = (&answer, asked) {
+                    self.denied.note(denial(operation, caller, &tenant));
+                }
+                answer
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = &answer
@@ -96,6 +119,22 @@ impl<B: Backend> Grpc<B> {
         status::of(operation, &error)
     }
 
+    /// The stream of changes, and how it asks again who its caller is, for as long as it lasts.
+    async fn watch(
+        &self,
+        request: Request<proto::WatchChangesRequest>,
+    ) -> Result<Response<Streamed<proto::WatchChangesResponse>>, Status> {
+        let callers = Arc::clone(&self.callers);
+        let kept = Arc::new((request.metadata().clone().into_headers(), request.extensions().clone()));
+        let identify: watch::Identify = Box::new(move || {
+            let (callers, kept) = (Arc::clone(&callers), Arc::clone(&kept));
+            Box::pin(async move { identify::identify(&callers, &kept.0, &kept.1).await })
+        });
+        let watching = self.watching.clone();
+        let handler = |context, request| watch::watch_changes(context, request, watching, identify);
+        self.serve(Operation::WatchChanges, request, handler).await
+    }
+
     fn context<Q>(&self, operation: Operation, request: &mut Request<Q>) -> Result<Context<B>, Error> {
         let caller = request.extensions_mut().remove::<Caller>();
         Ok(Context {
@@ -105,6 +144,18 @@ impl<B: Backend> Grpc<B> {
             keys: self.keys.clone(),
             metrics: Arc::clone(&self.metrics),
         })
+    }
+}
+
+/// What is kept of a call that was denied.
+fn denial(operation: Operation, caller: Caller, tenant: &str) -> Denial {
+    Denial {
+        tenant: TenantId::parse(tenant).ok(),
+        operation: operation.name(),
+        caller: caller.name().into_owned(),
+        actor: caller.actor.map(String::from),
+        peer: caller.peer,
+        trace_id: caller.trace_id,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::proto;
 use crate::proto::access_service_server::AccessService;
 use crate::service::{Backend, Operation};
 
-type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(super) type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// What a request says of its tenant before anything of it is checked.
 pub(super) trait Tenanted {
@@ -55,6 +55,8 @@ macro_rules! tenanted {
     };
 }
 
+tenanted!(WatchChangesRequest);
+
 /// Writes the service's implementation: a line an RPC, each with its operation and its handler. A request says whether
 /// it is of no tenant (`platform`) or holds many questions (`batch`).
 macro_rules! access_service {
@@ -84,9 +86,9 @@ macro_rules! access_service {
 
             async fn watch_changes(
                 &self,
-                mut request: Request<proto::WatchChangesRequest>,
+                request: Request<proto::WatchChangesRequest>,
             ) -> Result<Response<Self::WatchChangesStream>, Status> {
-                Err(self.unimplemented(Operation::WatchChanges, &mut request))
+                self.watch(request).await
             }
         }
     };

@@ -91,6 +91,7 @@ fn code(error: &Error) -> Code {
         Error::LimitReached { .. } | Error::TooLarge { .. } | Error::RateLimited { .. } => {
             Code::ResourceExhausted
         }
+        Error::RevisionPruned { .. } | Error::RevisionAhead { .. } => Code::OutOfRange,
         Error::Unavailable(_) | Error::Overloaded { .. } => Code::Unavailable,
         Error::DeadlineExceeded { .. } => Code::DeadlineExceeded,
         Error::Internal(_) => Code::Internal,
@@ -118,6 +119,8 @@ fn reason(error: &Error) -> ErrorReason {
         Error::LimitReached { what: Limited::Seats, .. } => ErrorReason::SeatLimit,
         Error::LimitReached { what: Limited::Resources(_), .. } => ErrorReason::ResourceLimit,
         Error::LimitReached { what: Limited::ApiKeys, .. } => ErrorReason::ApiKeyLimit,
+        Error::RevisionPruned { .. } => ErrorReason::RevisionPruned,
+        Error::RevisionAhead { .. } => ErrorReason::RevisionAhead,
         Error::Unavailable(_) => ErrorReason::StoreUnavailable,
         Error::Internal(_) => ErrorReason::Internal,
         Error::Unimplemented | Error::UnknownMethod | Error::UnknownEncoding => ErrorReason::NotImplemented,
@@ -164,6 +167,8 @@ fn precondition_reason(precondition: &Precondition) -> ErrorReason {
 fn metadata(error: &Error) -> HashMap<String, String> {
     let pairs = match error {
         Error::NotFoundAt { field, .. } => vec![("field", field.clone())],
+        Error::RevisionPruned { oldest } => vec![("oldest_revision", oldest.to_string())],
+        Error::RevisionAhead { head } => vec![("head_revision", head.to_string())],
         Error::RevisionMismatch { current } => vec![("current_revision", current.to_string())],
         Error::LimitReached { limit, used, .. } => {
             vec![("limit", limit.to_string()), ("used", used.to_string())]

@@ -1,11 +1,17 @@
 //! Promises of the history: every mutation once, in order, by whom and for whom, and never a secret or a person's data.
 
+mod denials;
+mod erase;
+mod verify;
+mod watch;
+
 use doorward::proto;
 use doorward::proto::Role;
 use serde_json::Value;
 use tonic::Code;
 
 use crate::harness::{NOW, Server, invalid, on_both, refused, request_id, timestamp};
+use crate::store::tables::Tables;
 
 fn text(text: &str) -> String {
     text.to_owned()
@@ -176,6 +182,75 @@ on_both!(pages_are_exact_and_every_filter_holds, |server| {
     assert_eq!(revisions(server, all).await, [5]);
 });
 
+on_both!(the_newest_come_first_where_that_is_asked_for, |server| {
+    acme(server).await;
+    for page_size in [1, 2, 5, 6, 7] {
+        let newest = proto::ListAuditEventsRequest { page_size, newest_first: true, ..list() };
+        assert_eq!(revisions(server, newest.clone()).await, [6, 5, 4, 3, 2, 1]);
+        let since = proto::ListAuditEventsRequest { from_revision: 3, ..newest.clone() };
+        assert_eq!(revisions(server, since).await, [6, 5, 4, 3]);
+        let filtered = proto::ListAuditEventsRequest {
+            member_id: text("ben"),
+            to_time: Some(timestamp(NOW.plus_seconds(3))),
+            ..newest
+        };
+        assert_eq!(revisions(server, filtered).await, [4, 3, 2]);
+    }
+    let first = proto::ListAuditEventsRequest { page_size: 2, newest_first: true, ..list() };
+    let token =
+        server.operator().list_audit_events(first.clone()).await.unwrap().into_inner().next_page_token;
+    let turned = proto::ListAuditEventsRequest { page_token: token, newest_first: false, ..first };
+    invalid(server.operator().list_audit_events(turned).await, &["page_token"]);
+});
+
+on_both!(events_are_found_by_their_caller, |server| {
+    acme(server).await;
+    let by = |caller: &str| proto::ListAuditEventsRequest { caller: text(caller), page_size: 4, ..list() };
+    assert_eq!(revisions(server, by("operator")).await, [1, 2, 3, 4, 5, 6]);
+    for nobody in ["service:backend", "key:k1", "person"] {
+        assert_eq!(revisions(server, by(nobody)).await, [0; 0]);
+    }
+    Tables::at(&server.url)
+        .await
+        .execute("UPDATE change_log SET caller = 'service:backend' WHERE rev IN (2, 5)")
+        .await;
+    assert_eq!(revisions(server, by("service:backend")).await, [2, 5]);
+    let token = server.operator().list_audit_events(by("operator")).await.unwrap().into_inner();
+    assert_eq!(token.next_page_token, "");
+    let first = proto::ListAuditEventsRequest { page_size: 1, ..by("operator") };
+    let page_token = server.operator().list_audit_events(first).await.unwrap().into_inner().next_page_token;
+    let other = proto::ListAuditEventsRequest { page_token, page_size: 1, ..by("service:backend") };
+    invalid(server.operator().list_audit_events(other).await, &["page_token"]);
+    for strange in ["operator ", "key:", "key:a b", "user:x", "OPERATOR"] {
+        invalid(server.operator().list_audit_events(by(strange)).await, &["caller"]);
+    }
+});
+
+on_both!(a_page_says_what_the_head_was, |server| {
+    acme(server).await;
+    let page = server.operator().list_audit_events(list()).await.unwrap().into_inner();
+    assert_eq!((page.head_revision, &page.head_hash), (6, &page.events[5].hash));
+    let nothing = proto::ListAuditEventsRequest { actor: text("nobody"), ..list() };
+    let page = server.operator().list_audit_events(nothing).await.unwrap().into_inner();
+    assert_eq!((page.head_revision, page.events.len()), (6, 0));
+    let platform = proto::ListAuditEventsRequest::default();
+    let page = server.operator().list_audit_events(platform).await.unwrap().into_inner();
+    assert_eq!((page.head_revision, page.head_hash), (0, vec![0; 32]));
+});
+
+on_both!(a_page_of_large_events_is_cut_and_goes_on, |server| {
+    acme(server).await;
+    // Rows of 900 KB each, written past the store.
+    let large = format!("[{{\"kind\":\"x\",\"id\":\"{}\"}}]", "y".repeat(900_000));
+    let grow = format!("UPDATE change_log SET changes = '{large}' WHERE rev > 1");
+    Tables::at(&server.url).await.execute(&grow).await;
+    let page = server.operator().list_audit_events(list()).await.unwrap().into_inner();
+    assert_eq!(page.events.iter().map(|event| event.revision).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(revisions(server, list()).await, [1, 2, 3, 4, 5, 6]);
+    let newest = proto::ListAuditEventsRequest { newest_first: true, ..list() };
+    assert_eq!(revisions(server, newest).await, [6, 5, 4, 3, 2, 1]);
+});
+
 on_both!(the_history_is_its_admins, |server| {
     acme(server).await;
     server.tenant("zeta").await;
@@ -209,9 +284,20 @@ on_both!(every_field_that_cannot_be_understood_is_named, |server| {
         from_time: Some(prost_types::Timestamp { seconds: 0, nanos: -1 }),
         to_time: Some(prost_types::Timestamp { seconds: i64::MIN, nanos: 0 }),
         from_revision: 0,
+        caller: text("nobody"),
+        newest_first: false,
     };
-    let fields =
-        ["tenant_id", "page_size", "page_token", "actor", "operation", "member_id", "from_time", "to_time"];
+    let fields = [
+        "tenant_id",
+        "page_size",
+        "page_token",
+        "actor",
+        "operation",
+        "member_id",
+        "from_time",
+        "to_time",
+        "caller",
+    ];
     invalid(server.operator().list_audit_events(strange).await, &fields);
     let first = proto::ListAuditEventsRequest { page_size: 1, ..list() };
     let token =

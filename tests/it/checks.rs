@@ -241,8 +241,6 @@ on_both!(an_answer_says_until_when_it_holds, |server| {
 });
 
 on_both!(what_is_not_built_says_so, |server| {
-    let watch = proto::WatchChangesRequest { tenant_id: "acme".to_owned(), ..Default::default() };
-    refused(server.operator().watch_changes(watch).await.map(drop), Code::Unimplemented, "NOT_IMPLEMENTED");
     let list = proto::ListServiceCredentialsRequest::default();
     refused(server.operator().list_service_credentials(list).await, Code::Unimplemented, "NOT_IMPLEMENTED");
 });

@@ -184,7 +184,7 @@ impl Draw<'_> {
         let member = Member {
             id: parse(&id, MemberId::parse),
             user_id: has_user.then(|| parse(&user, UserId::parse)),
-            email: parse(&format!("{id}@{domain}"), Email::parse),
+            email: Some(parse(&format!("{id}@{domain}"), Email::parse)),
             display_name: None,
             role: self.rng.one([Role::Admin, Role::User, Role::User]),
             status,

@@ -308,7 +308,7 @@ impl<'a> Here<'a> {
             }
         }
         if let (Some(rule), Some(member)) = (&self.tenant.firewall.domain, member) {
-            let invited = member.email.as_str().split('@').next_back().unwrap_or_default();
+            let invited = member.email.as_ref().unwrap().as_str().split('@').next_back().unwrap_or_default();
             let domain = self.ask.email_domain.as_deref().unwrap_or(invited);
             let listed = rule.domains.iter().any(|known| known.as_str() == domain);
             if (rule.mode == ListMode::AllowList) != listed {

@@ -40,7 +40,7 @@ pub(crate) fn member(name: &str, role: Role, status: MemberStatus) -> Member {
     Member {
         id: id(name),
         user_id: (status != MemberStatus::Pending).then(|| user(&format!("u-{name}"))),
-        email: Email::parse(&format!("{name}@example.com")).unwrap(),
+        email: Some(Email::parse(&format!("{name}@example.com")).unwrap()),
         display_name: None,
         role,
         status,
@@ -180,6 +180,7 @@ pub(crate) fn kinds(changes: &[Change]) -> Vec<&'static str> {
     let kind = |change: &Change| match change {
         Change::Tenant { .. } => "tenant",
         Change::Member { .. } => "member",
+        Change::Erasure { .. } => "erasure",
         Change::Invitation { .. } => "invitation",
         Change::Resource { .. } => "resource",
         Change::Grant { .. } => "grant",

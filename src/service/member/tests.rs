@@ -11,17 +11,19 @@ use super::sample::{
 };
 use super::*;
 
+const KEEPING: Deletion = Deletion { revoke_keys: false, erase: false };
+
 #[test]
 fn the_last_active_admin_stays() {
     let mut state = state();
     let ada = id("ada");
     assert_eq!(reason(plan_as_operator(&state, |by, draft| change_role(by, draft, &ada, User))), "LastAdmin");
     assert_eq!(reason(plan_as_operator(&state, |by, draft| disable(by, draft, &ada, false))), "LastAdmin");
-    assert_eq!(reason(plan_as_operator(&state, |by, draft| delete(by, draft, &ada, false))), "LastAdmin");
+    assert_eq!(reason(plan_as_operator(&state, |by, draft| delete(by, draft, &ada, KEEPING))), "LastAdmin");
     state.active_admins = 2;
     assert_eq!(reason(plan_as_operator(&state, |by, draft| change_role(by, draft, &ada, User))), "done");
     assert_eq!(reason(plan_as_operator(&state, |by, draft| disable(by, draft, &ada, false))), "done");
-    assert_eq!(reason(plan_as_operator(&state, |by, draft| delete(by, draft, &ada, false))), "done");
+    assert_eq!(reason(plan_as_operator(&state, |by, draft| delete(by, draft, &ada, KEEPING))), "done");
 }
 
 #[test]
@@ -30,7 +32,7 @@ fn an_admin_who_is_not_active_is_not_the_last_one() {
     for (name, status) in [("pia", MemberStatus::Pending), ("dan", MemberStatus::Disabled)] {
         state.members.insert(id(name), member(name, Admin, status));
         assert_eq!(reason(plan(&state, |by, draft| change_role(by, draft, &id(name), User))), "done");
-        assert_eq!(reason(plan(&state, |by, draft| delete(by, draft, &id(name), false))), "done");
+        assert_eq!(reason(plan(&state, |by, draft| delete(by, draft, &id(name), KEEPING))), "done");
     }
 }
 
@@ -39,7 +41,7 @@ fn nobody_disables_or_deletes_themselves() {
     let mut state = state();
     state.active_admins = 2;
     assert_eq!(reason(plan(&state, |by, draft| disable(by, draft, &id("ada"), false))), "SelfForbidden");
-    assert_eq!(reason(plan(&state, |by, draft| delete(by, draft, &id("ada"), false))), "SelfForbidden");
+    assert_eq!(reason(plan(&state, |by, draft| delete(by, draft, &id("ada"), KEEPING))), "SelfForbidden");
     assert_eq!(reason(plan(&state, |by, draft| change_role(by, draft, &id("ada"), User))), "done");
 }
 
@@ -49,7 +51,7 @@ fn each_move_starts_where_it_may() {
     state.members.insert(id("gone"), member("gone", User, MemberStatus::Deleted));
     let disabling = |name: &str| plan(&state, |by, draft| disable(by, draft, &id(name), false));
     let enabling = |name: &str| plan(&state, |_, draft| enable(draft, &id(name)));
-    let deleting = |name: &str| plan(&state, |by, draft| delete(by, draft, &id(name), false));
+    let deleting = |name: &str| plan(&state, |by, draft| delete(by, draft, &id(name), KEEPING));
     for (name, disabled, enabled, deleted) in [
         ("ben", "done", "done", "done"),
         ("dan", "done", "done", "done"),
@@ -72,7 +74,7 @@ fn disabling_keeps_what_is_stored_and_deleting_does_not() {
     state.members.get_mut(&id("ben")).unwrap().sections.insert(section("logs"), value);
     let disabled = plan(&state, |by, draft| disable(by, draft, &id("ben"), false)).unwrap().answer.member;
     assert_eq!((disabled.status, disabled.sections.len()), (MemberStatus::Disabled, 1));
-    let deleted = plan(&state, |by, draft| delete(by, draft, &id("ben"), false)).unwrap().answer.member;
+    let deleted = plan(&state, |by, draft| delete(by, draft, &id("ben"), KEEPING)).unwrap().answer.member;
     assert_eq!((deleted.status, deleted.sections.len()), (MemberStatus::Deleted, 0));
     assert_eq!(deleted.revision, Revision(8));
 }
@@ -87,7 +89,7 @@ fn deleting_a_pending_member_kills_their_token() {
         status: InvitationStatus::Live,
     };
     state.invitations = vec![live];
-    let planned = plan(&state, |by, draft| delete(by, draft, &id("pia"), false)).unwrap();
+    let planned = plan(&state, |by, draft| delete(by, draft, &id("pia"), KEEPING)).unwrap();
     assert_eq!(kinds(&planned.changes), ["invitation", "member"]);
     assert!(
         matches!(&planned.changes[0], Change::Invitation { after, .. } if after.status == InvitationStatus::Cancelled)
@@ -131,7 +133,7 @@ fn promoting_and_enabling_grow() {
     for reduces in [
         reason(plan(&state, |by, draft| change_role(by, draft, &id("ada"), User))),
         reason(plan(&state, |by, draft| disable(by, draft, &id("ben"), false))),
-        reason(plan(&state, |by, draft| delete(by, draft, &id("ben"), false))),
+        reason(plan(&state, |by, draft| delete(by, draft, &id("ben"), KEEPING))),
         reason(plan(&state, |_, draft| enable(draft, &id("ben")))),
         reason(plan(&state, |by, draft| change_role(by, draft, &id("ben"), User))),
     ] {
@@ -174,8 +176,30 @@ fn a_stale_revision_changes_nothing() {
         );
         assert_eq!(reason(plan_as(&ada, &state, expected, |_, draft| enable(draft, &id("dan")))), found);
         assert_eq!(
-            reason(plan_as(&ada, &state, expected, |by, draft| delete(by, draft, &ben, false))),
+            reason(plan_as(&ada, &state, expected, |by, draft| delete(by, draft, &ben, KEEPING))),
             found
         );
     }
+}
+
+#[test]
+fn erasing_empties_the_person_and_is_a_change_of_its_own() {
+    let mut state = state();
+    let erasing = Deletion { erase: true, ..KEEPING };
+    let erased = plan(&state, |by, draft| delete(by, draft, &id("ben"), erasing)).unwrap();
+    assert_eq!(kinds(&erased.changes), ["member", "erasure"]);
+    let after = &erased.answer.member;
+    assert_eq!(
+        (after.email.as_ref(), after.display_name.as_ref(), after.user_id.as_ref()),
+        (None, None, None)
+    );
+    assert_eq!(after.person_version, state.members[&id("ben")].person_version + 1);
+
+    let gone = Member { status: MemberStatus::Deleted, ..state.members[&id("ben")].clone() };
+    state.members.insert(id("ben"), gone);
+    let erased = plan(&state, |by, draft| delete(by, draft, &id("ben"), erasing)).unwrap();
+    assert_eq!(kinds(&erased.changes), ["member", "erasure"]);
+    state.members.insert(id("ben"), erased.answer.member);
+    assert!(plan(&state, |by, draft| delete(by, draft, &id("ben"), erasing)).unwrap().changes.is_empty());
+    assert_eq!(reason(plan(&state, |by, draft| delete(by, draft, &id("ada"), erasing))), "SelfForbidden");
 }

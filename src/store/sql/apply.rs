@@ -3,11 +3,13 @@
 mod credential;
 mod grant;
 mod member;
+mod person;
 mod section;
 mod tenant;
 
 use doorward_engine::api_key::ApiKey;
 use doorward_engine::change::Change;
+use doorward_engine::id::MemberId;
 use doorward_engine::instant::Instant;
 use doorward_engine::member::{Invitation, SecretHash};
 use doorward_engine::resource::Resource;
@@ -54,6 +56,7 @@ impl From<StoreError> for ApplyError {
 struct Sorted<'a> {
     tenants: Vec<tenant::Difference<'a>>,
     members: Vec<member::Difference<'a>>,
+    erased: Vec<&'a MemberId>,
     resources: Vec<(Option<&'a Resource>, &'a Resource)>,
     invitations: Vec<(Option<&'a Invitation>, &'a Invitation)>,
     grants: Vec<grant::Difference<'a>>,
@@ -69,6 +72,7 @@ impl<'a> Sorted<'a> {
             match change {
                 Change::Tenant { before, after } => sorted.tenants.push((before.as_ref(), after)),
                 Change::Member { before, after } => sorted.members.push((before.as_ref(), after)),
+                Change::Erasure { member } => sorted.erased.push(member),
                 Change::Resource { before, after } => sorted.resources.push((before.as_ref(), after)),
                 Change::Invitation { before, after } => sorted.invitations.push((before.as_ref(), after)),
                 Change::Grant { member, resource, before, after } => {
@@ -106,6 +110,7 @@ pub(super) async fn apply(place: &Place<'_>, changes: &[Change]) -> Result<(), A
     member::clear(place, &sorted.members).await?;
     let gone = sorted.resources.iter().filter(|(_, after)| after.status == ResourceStatus::Deleted);
     grant::clear(place, gone.map(|(_, after)| &after.reference)).await?;
+    person::erase(place, &sorted.erased).await?;
     Ok(())
 }
 

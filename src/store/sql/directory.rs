@@ -22,8 +22,8 @@ use sea_orm::Value;
 use super::rows::read::{self, Rest};
 use super::{Dialect, Sql, StoreError, credential};
 use crate::store::directory::{
-    AccessRow, Directory, LogFilter, LogRow, MemberFilter, ResourceFilter, Slice, TenantFilter, TenantRows,
-    TenantUsage, TenantView,
+    AccessRow, Directory, LogFilter, LogHead, LogRow, MemberFilter, ResourceFilter, Slice, TenantFilter,
+    TenantRows, TenantUsage, TenantView, Told,
 };
 
 impl Directory for Sql {
@@ -130,6 +130,14 @@ impl Directory for Sql {
         slice: Slice<Revision>,
     ) -> Result<Vec<LogRow>, StoreError> {
         self.run(|inner| async move { log::page(&inner, &tenant, filter, slice).await }).await
+    }
+
+    async fn log_head(&self, tenant: String) -> Result<LogHead, StoreError> {
+        self.run(|inner| async move { log::head(&inner, &tenant).await }).await
+    }
+
+    async fn told(&self, tenant: String, after: Revision, limit: u64) -> Result<Vec<Told>, StoreError> {
+        self.run(move |inner| async move { log::told(&inner, &tenant, after, limit).await }).await
     }
 }
 

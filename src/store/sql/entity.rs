@@ -218,6 +218,7 @@ table! {
         pub kind: String,
         pub payload: Vec<u8>,
         pub created_us: i64,
+        pub member_id: Option<String>,
     }
 }
 

@@ -9,6 +9,7 @@ mod catalogue;
 mod commit;
 mod connect;
 mod credential;
+mod denials;
 mod directory;
 mod entity;
 mod epoch;

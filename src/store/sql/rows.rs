@@ -143,7 +143,7 @@ pub(super) fn member(row: &member::Model, sections: &str) -> Result<Member, Stor
     Ok(Member {
         id: at.parse("member_id", &row.member_id, MemberId::parse)?,
         user_id: at.optional("user_id", row.user_id.as_deref(), UserId::parse)?,
-        email: at.parse("email", &row.email, Email::parse)?,
+        email: at.optional("email", given(&row.email), Email::parse)?,
         display_name: at.optional("display_name", row.display_name.as_deref(), Name::parse)?,
         role: at.named("role", &row.role, Role::parse)?,
         status: at.named("status", &row.status, MemberStatus::parse)?,
@@ -179,6 +179,15 @@ fn parse_origin(name: &str) -> Option<Origin> {
     [Origin::Default, Origin::Set].into_iter().find(|origin| origin_name(*origin) == name)
 }
 
+/// An erased address is stored as an empty text.
+fn given(email: &str) -> Option<&str> {
+    Some(email).filter(|email| !email.is_empty())
+}
+
+fn email_text(member: &Member) -> String {
+    member.email.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
 /// How a person's version is written.
 pub(super) fn person_version(member: &Member) -> i32 {
     i32::try_from(member.person_version).unwrap_or(i32::MAX)
@@ -189,8 +198,8 @@ pub(super) fn member_row(tenant: &str, member: &Member, rev: i64) -> member::Mod
         tenant_id: tenant.to_owned(),
         member_id: member.id.to_string(),
         user_id: member.user_id.as_ref().map(ToString::to_string),
-        email: member.email.as_str().to_owned(),
-        email_key: member.email.key(),
+        email: email_text(member),
+        email_key: member.email.as_ref().map(Email::key).unwrap_or_default(),
         display_name: member.display_name.as_ref().map(ToString::to_string),
         role: member.role.name().to_owned(),
         status: member.status.name().to_owned(),
@@ -206,7 +215,7 @@ pub(super) fn person_row(tenant: &str, member: &Member) -> member_person::Model 
         tenant_id: tenant.to_owned(),
         member_id: member.id.to_string(),
         version: person_version(member),
-        email: member.email.as_str().to_owned(),
+        email: email_text(member),
         display_name: member.display_name.as_ref().map(ToString::to_string),
         user_id: member.user_id.as_ref().map(ToString::to_string),
     }

@@ -92,7 +92,7 @@ fn member_with_access(with: MemberWithAccess) -> proto::MemberWithAccess {
         role: super::member::role(member.role).into(),
         member_id: member.id.into(),
         user_id: member.user_id.map(String::from).unwrap_or_default(),
-        email: member.email.into(),
+        email: member.email.map(String::from).unwrap_or_default(),
         display_name: member.display_name.map(String::from).unwrap_or_default(),
         reason: reason(allowed.reason).into(),
         valid_until: allowed.valid_until.map(timestamp),

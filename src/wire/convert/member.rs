@@ -9,6 +9,7 @@ use super::api_key::api_keys;
 use super::list::{Paging, next, paths, search};
 use super::{Context, Fields, PageFilter, answer, timestamp};
 use crate::proto;
+use crate::service::member::Deletion;
 use crate::service::{Backend, Error};
 use crate::store::directory::MemberFilter;
 
@@ -74,7 +75,8 @@ pub(in crate::wire) async fn delete_member<B: Backend>(
     let control = fields.control(context.operation, &request);
     let (tenant, id, control) = fields.all((tenant, id, control))?;
     let call = context.call(control);
-    let done = context.service.delete_member(call, tenant.clone(), id, request.revoke_keys).await?;
+    let manner = Deletion { revoke_keys: request.revoke_keys, erase: request.erase };
+    let done = context.service.delete_member(call, tenant.clone(), id, manner).await?;
     let tail = context.tail(tenant.as_str(), &done);
     let departed = done.answer;
     Ok(answer!(
@@ -178,7 +180,7 @@ pub(super) fn member(tenant: &TenantId, member: &Member) -> proto::Member {
         tenant_id: tenant.to_string(),
         member_id: member.id.to_string(),
         user_id: text(member.user_id.as_ref().map(UserId::as_str)),
-        email: member.email.to_string(),
+        email: member.email.as_ref().map(ToString::to_string).unwrap_or_default(),
         display_name: text(member.display_name.as_ref().map(Name::as_str)),
         role: role(member.role).into(),
         status: status(member.status).into(),

@@ -72,6 +72,11 @@ impl<B: Backend> Context<B> {
     /// The common end of a mutation's answer. `scope` is the tenant's id, or the platform's.
     pub(in crate::wire) fn tail<A>(&self, scope: &str, done: &Done<A>) -> Tail {
         self.metrics.mutation(self.operation.name(), outcome(done.effect));
+        if done.effect == Effect::Applied {
+            let (operation, caller, revision) = (self.operation.name(), self.caller.name(), done.revision.0);
+            let caller = &*caller;
+            tracing::info!(target: "doorward::audit", tenant = scope, operation, caller, revision, "audit");
+        }
         Tail {
             revision: done.revision.0,
             revision_token: self.revision_token(scope, done.revision),

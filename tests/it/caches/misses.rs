@@ -89,7 +89,7 @@ fn member(number: usize) -> Member {
     Member {
         id: MemberId::parse(&format!("u{number}")).unwrap(),
         user_id: Some(UserId::parse(&format!("u{number}")).unwrap()),
-        email: Email::parse(&format!("u{number}@acme.example")).unwrap(),
+        email: Some(Email::parse(&format!("u{number}@acme.example")).unwrap()),
         display_name: None,
         role: if number == 0 { Role::Admin } else { Role::User },
         status: MemberStatus::Active,

@@ -67,7 +67,7 @@ on_both!(a_deleted_members_address_and_user_are_free_again, |store| {
     // The id is not: the deleted member's row is still there.
     let taken = store.try_write(
         on("acme"),
-        vec![new_member(Member { email: email("x@y.example"), user_id: None, ..user("ben") })],
+        vec![new_member(Member { email: Some(email("x@y.example")), user_id: None, ..user("ben") })],
     );
     assert!(matches!(taken.await, Err(CommitError::Store(_))));
 });

@@ -78,7 +78,7 @@ on_both!(of_a_hundred_invitations_of_one_address_one_is_made, |store| {
         let plan = move |state: &State| match state.emails.get("ada@example.com") {
             Some(_) => Err("taken"),
             None => {
-                let invited = Member { email: email(address), ..pending(&format!("m{caller}")) };
+                let invited = Member { email: Some(email(address)), ..pending(&format!("m{caller}")) };
                 Ok(planned(vec![new_member(invited)]))
             }
         };

@@ -89,7 +89,7 @@ on_both!(what_is_only_validated_writes_nothing, |store| {
     let before = tables.everything().await;
     let check = Act { validate_only: true, ..on("acme") };
     let plan = |_: &State| {
-        let letters = vec![Letter { kind: "invitation", payload: vec![1] }];
+        let letters = vec![Letter { kind: "invitation", member: member_id("ben"), payload: vec![1] }];
         Ok(Planned { changes: vec![new_member(pending("ben"))], letters, answer: 7 })
     };
     let receipt = store.commit(check, Needs::default(), plan).await.unwrap();
@@ -154,7 +154,8 @@ on_both!(a_write_that_fails_in_the_middle_leaves_nothing, |store| {
 on_both!(letters_go_out_with_the_change_they_tell_of, |store| {
     store.tenant("acme").await;
     let plan = |_: &State| {
-        let letter = |byte| Letter { kind: "invitation", payload: vec![byte, 0, 255] };
+        let letter =
+            |byte| Letter { kind: "invitation", member: member_id("ben"), payload: vec![byte, 0, 255] };
         Ok(Planned {
             changes: vec![new_member(pending("ben"))],
             letters: vec![letter(1), letter(2)],

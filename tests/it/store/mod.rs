@@ -9,6 +9,7 @@
 mod catalogue;
 mod changes;
 mod deletion;
+mod denials;
 mod exact;
 mod feed;
 mod isolation;

@@ -86,7 +86,7 @@ on_both!(pages_of_members_hold_each_one_once_in_order, |store| {
     let address = |n: usize| email(&format!("m{n}@example.com"));
     let members = ids().into_iter().enumerate().map(|(n, id)| {
         let status = if n % 10 == 0 { MemberStatus::Deleted } else { MemberStatus::Active };
-        new_member(Member { email: address(n), status, ..user(&id) })
+        new_member(Member { email: Some(address(n)), status, ..user(&id) })
     });
     store.write("acme", members.collect()).await;
     let (live, deleted): (Vec<_>, Vec<_>) = ids().into_iter().enumerate().partition(|(n, _)| n % 10 != 0);

@@ -115,7 +115,7 @@ pub(super) fn member(id: &str) -> Member {
     Member {
         id: member_id(id),
         user_id: Some(user_id(id)),
-        email: email(&format!("{id}@example.com")),
+        email: Some(email(&format!("{id}@example.com"))),
         display_name: None,
         role: Role::Admin,
         status: MemberStatus::Active,

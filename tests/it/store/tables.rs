@@ -34,10 +34,25 @@ impl Tables {
         Self::at(&store.url).await
     }
 
-    /// Those of the database at a URL.
+    /// Of a database by its URL.
     pub(crate) async fn at(url: &str) -> Self {
         let backend = if url.starts_with("sqlite:") { DbBackend::Sqlite } else { DbBackend::Postgres };
         Self { connection: Db::connect(url).await.unwrap(), backend }
+    }
+
+    /// Whether it is SQLite's.
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.backend == DbBackend::Sqlite
+    }
+
+    /// The tables that there are.
+    pub(crate) async fn names(&self) -> Vec<String> {
+        let sql = if self.is_sqlite() {
+            "SELECT name FROM sqlite_master WHERE type = 'table'"
+        } else {
+            "SELECT table_name::text AS name FROM information_schema.tables WHERE table_schema = 'public'"
+        };
+        self.query(sql).await.iter().map(|row| row.try_get("", "name").unwrap()).collect()
     }
 
     /// Every row of a tenant, in every table, as sorted text.
@@ -50,7 +65,7 @@ impl Tables {
     }
 
     /// Every row of every table, as sorted text.
-    pub(super) async fn everything(&self) -> Vec<String> {
+    pub(crate) async fn everything(&self) -> Vec<String> {
         let mut rows = Vec::new();
         for table in TABLES.into_iter().chain(["outbox", "catalogue"]) {
             rows.extend(self.rows(table, "true").await);
@@ -59,7 +74,7 @@ impl Tables {
     }
 
     /// The rows of a table that meet a condition, as sorted text.
-    pub(super) async fn rows(&self, table: &str, condition: &str) -> Vec<String> {
+    pub(crate) async fn rows(&self, table: &str, condition: &str) -> Vec<String> {
         let columns = self.columns(table).await;
         let texts = columns.iter().map(|column| match self.backend {
             DbBackend::Sqlite => format!("'{column}=' || quote({column})"),
@@ -85,18 +100,18 @@ impl Tables {
         self.query(&sql).await.iter().map(|row| row.try_get("", "name").unwrap()).collect()
     }
 
-    pub(super) async fn query(&self, sql: &str) -> Vec<QueryResult> {
+    pub(crate) async fn query(&self, sql: &str) -> Vec<QueryResult> {
         self.connection.query_all_raw(Statement::from_string(self.backend, sql)).await.unwrap()
     }
 
     /// The rows of a statement, asked after others on the same connection.
-    pub(super) async fn on_one_connection(&self, before: &str, sql: &str) -> Vec<QueryResult> {
+    pub(crate) async fn on_one_connection(&self, before: &str, sql: &str) -> Vec<QueryResult> {
         let transaction = self.connection.begin().await.unwrap();
         transaction.execute_unprepared(before).await.unwrap();
         transaction.query_all_raw(Statement::from_string(self.backend, sql)).await.unwrap()
     }
 
-    pub(super) async fn execute(&self, sql: &str) {
+    pub(crate) async fn execute(&self, sql: &str) {
         self.connection.execute_unprepared(sql).await.unwrap();
     }
 }

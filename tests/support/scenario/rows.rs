@@ -161,7 +161,7 @@ impl MemberRow {
         let member = Member {
             id: MemberId::parse(&self.id).map_err(text)?,
             user_id: user_id.as_deref().map(UserId::parse).transpose().map_err(text)?,
-            email: Email::parse(&email).map_err(text)?,
+            email: Some(Email::parse(&email).map_err(text)?),
             display_name: None,
             role: self.role.unwrap_or(Role::User),
             status,

@@ -20,7 +20,7 @@ pub(super) async fn append(
     changes: &[Change],
 ) -> Result<(), StoreError> {
     let actor = state.actor.as_ref().map(|actor| actor.id.to_string());
-    let parts = audit::parts_text(&audit::parts(changes));
+    let parts = audit::parts(changes);
     let changes =
         audit::changes(changes).map_err(|error| StoreError::Corrupt(error.to_string()))?.to_string();
     let link = Link {
@@ -33,7 +33,7 @@ pub(super) async fn append(
         request_id: act.request.as_ref().map(|request| &*request.id),
         peer: act.peer.as_deref(),
         trace_id: act.trace_id.as_deref(),
-        parts: &parts,
+        parts: &audit::parts_text(&audit::impersonal(&parts)),
         changes: &changes,
     };
     let hash = audit::hash(&head.hash, &link).to_vec();
@@ -49,7 +49,7 @@ pub(super) async fn append(
         trace_id: link.trace_id.map(str::to_owned),
         prev_hash: head.hash.to_vec(),
         hash: hash.clone(),
-        parts,
+        parts: audit::parts_text(&parts),
         changes,
     };
     place.insert::<_, change_log::ActiveModel>(vec![row], None).await?;
@@ -65,6 +65,7 @@ pub(super) async fn post(place: &Place<'_>, letters: &[Letter]) -> Result<(), St
         kind: letter.kind.to_owned(),
         payload: letter.payload.clone(),
         created_us: place.now.micros(),
+        member_id: Some(letter.member.to_string()),
     };
     place.insert::<_, outbox::ActiveModel>(letters.iter().map(row).collect(), None).await
 }
