@@ -200,8 +200,8 @@ impl Base {
         let poll = Duration::from_millis(settings.cache.poll_ms);
         let watching = Watching::new(poll, self.stop.clone());
         let service = Service::<Layers>::over(resolver, store, enforced, policy, keys.clone(), metrics);
-        let beside = (denied, watching, Arc::clone(&callers));
-        let guard = Guard::new(callers, &settings.limits, Arc::clone(&self.metrics));
+        let beside = (denied.clone(), watching, Arc::clone(&callers));
+        let guard = Guard::new(callers, denied, &settings.limits, Arc::clone(&self.metrics));
         let rates = Arc::new(Rates::new(&settings.limits, &Steady::real()));
         let grpc = Grpc::over(Arc::new(service), rates, keys, Arc::clone(&self.metrics), beside);
 

@@ -190,7 +190,7 @@ mod tests {
         for _ in 0..2 * QUEUE_MAX {
             let _ = denied.queue.try_send(denial("service:a", "acme"));
         }
-        std::thread::sleep(Duration::from_millis(1_100));
+        std::thread::sleep(Duration::from_millis(2_200));
         writer.limits.each.retain_recent();
         denied.note(denial("service:new", "acme"));
         let counted = denied.metrics.encode();

@@ -1,5 +1,6 @@
 //! Who may call: services by their secrets, made, rotated and revoked; API keys; services of the configuration.
 
+mod certificate;
 mod file;
 mod person;
 mod replicas;

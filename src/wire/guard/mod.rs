@@ -27,9 +27,11 @@ use self::admission::{Admission, Permit};
 use self::answer::Call;
 pub use self::answer::Guarded;
 use self::route::{Route, Routes, Target};
+use super::denial;
 use super::identify::identify;
 use crate::caller::Callers;
 use crate::clock::Stopwatch;
+use crate::service::denied::Denied;
 use crate::service::{Error, authority};
 use crate::settings::Limits;
 use crate::store::Credentials;
@@ -50,19 +52,21 @@ struct Inner<C> {
     routes: Routes,
     admission: Arc<Admission>,
     callers: Arc<Callers<C>>,
+    denied: Denied,
     check_deadline: Duration,
     admin_deadline: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl<C: Credentials> Guard<C> {
-    /// A door that lets callers in, within the limits.
+    /// A door that lets callers in, within the limits, and notes in `denied` who may not.
     #[must_use]
-    pub fn new(callers: Arc<Callers<C>>, limits: &Limits, metrics: Arc<Metrics>) -> Self {
+    pub fn new(callers: Arc<Callers<C>>, denied: Denied, limits: &Limits, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Inner {
             routes: Routes::new(),
             admission: Arc::new(Admission::new(limits, Arc::clone(&metrics))),
             callers,
+            denied,
             check_deadline: Duration::from_millis(limits.check_deadline_ms),
             admin_deadline: Duration::from_millis(limits.admin_deadline_ms),
             metrics,
@@ -145,7 +149,15 @@ impl<C: Credentials> Inner<C> {
         }
         let caller = identify(&self.callers, request.headers(), request.extensions()).await?;
         match target.route {
-            Route::Rpc(operation) => authority::permits(&caller, operation)?,
+            Route::Rpc(operation) => {
+                if let Err(error) = authority::permits(&caller, operation) {
+                    if matches!(error, Error::PermissionDenied) && !operation.is_check() {
+                        // The message, which names the tenant, is not read for this.
+                        self.denied.note(denial(operation, caller, ""));
+                    }
+                    return Err(error);
+                }
+            }
             Route::Unknown => return Err(Error::UnknownMethod),
             Route::Health | Route::Reflection => {}
         }

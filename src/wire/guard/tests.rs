@@ -52,7 +52,10 @@ fn door(change: impl FnOnce(&mut Limits)) -> Door {
     change(&mut limits);
     let metrics = Arc::new(Metrics::new());
     let callers = Arc::new(Callers::over(&SecretString::from(TOKEN), Configured::default(), None, Nobody));
-    Door { guard: Guard::new(callers, &limits, Arc::clone(&metrics)), metrics }
+    Door {
+        guard: Guard::new(callers, Denied::new(Arc::clone(&metrics)).0, &limits, Arc::clone(&metrics)),
+        metrics,
+    }
 }
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {

@@ -10,6 +10,7 @@ use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 
 use super::{acme, events, list, rename, text, toggle};
+use crate::callers::credential;
 use crate::harness::{self, Client, NOW, Server, on_both, refused};
 use crate::store::tables::Tables;
 
@@ -171,6 +172,27 @@ on_both!(an_admin_who_is_none_any_more_hears_nothing_more, |server| {
     let tables = Tables::at(&server.url).await;
     tables.execute("UPDATE member SET status = 'DISABLED' WHERE member_id = 'ann'").await;
     refused(next(&mut changes).await, Code::PermissionDenied, "PERMISSION_DENIED");
+});
+
+on_both!(a_service_that_is_revoked_hears_nothing_more, |server| {
+    acme(server).await;
+    let secret = credential(server, "reader", &[proto::ServiceScope::Read], &[]).await;
+    let head = events(server, list()).await.last().unwrap().revision;
+    let mut changes = watch(server.client(&secret, None), head).await;
+    server.operator().set_section_access(toggle("ben", true)).await.unwrap();
+    assert!(next(&mut changes).await.unwrap().is_some());
+    let revoke =
+        proto::RevokeServiceCredentialRequest { credential_id: text("reader"), ..Default::default() };
+    server.operator().revoke_service_credential(revoke).await.unwrap();
+    server.operator().set_section_access(toggle("ben", false)).await.unwrap();
+    refused(next(&mut changes).await, Code::Unauthenticated, "UNAUTHENTICATED");
+    // Also where nothing happens in the tenant.
+    let secret = credential(server, "idle", &[proto::ServiceScope::Read], &[]).await;
+    let head = events(server, list()).await.last().unwrap().revision;
+    let mut idle = watch(server.client(&secret, None), head).await;
+    let revoke = proto::RevokeServiceCredentialRequest { credential_id: text("idle"), ..Default::default() };
+    server.operator().revoke_service_credential(revoke).await.unwrap();
+    refused(next(&mut idle).await, Code::Unauthenticated, "UNAUTHENTICATED");
 });
 
 on_both!(a_slow_reader_holds_up_itself_alone, |server| {

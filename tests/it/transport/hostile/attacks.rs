@@ -93,7 +93,7 @@ pub(crate) fn slow_reader(address: &str) -> bool {
         if batch(&mut raw, stream, &body).is_err() {
             return true;
         }
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(100));
         stream += 2;
     }
     false
