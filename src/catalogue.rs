@@ -19,8 +19,16 @@ pub fn parse(document: &str) -> Result<Catalogue, Vec<String>> {
             document.len()
         )]);
     }
-    let parsed: Document = toml::from_str(document).map_err(|error| vec![error.to_string()])?;
+    let parsed: Document = toml::from_str(document).map_err(|error| vec![problem(document, &error)])?;
     Catalogue::build(parsed).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+/// Where, and what. The line itself is not repeated: it may be as long as the document.
+fn problem(document: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| document.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |text| text.chars().count()) + 1;
+    format!("line {line}, column {column}: {}", error.message().replace('\n', "; "))
 }
 
 /// The digest by which documents are told apart: BLAKE3 of the text, in hex.

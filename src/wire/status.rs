@@ -12,6 +12,11 @@ use crate::service::{Error, Operation};
 
 /// The `domain` of every `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "doorward";
+/// The most bytes of a status's text, of one violation, and of all of them: some clients take no more than 8 KiB of
+/// trailers, where the details are base64 and much of a text is three bytes for one.
+const TEXT_BYTES_MAX: usize = 1_024;
+const VIOLATION_BYTES_MAX: usize = 400;
+const VIOLATIONS_BYTES_MAX: usize = 2_048;
 /// When a caller may try again.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
@@ -22,31 +27,16 @@ pub(super) fn of(operation: Operation, error: &Error) -> Status {
 
 /// The same, of a call that may be none of the service's.
 pub(super) fn named(rpc: &str, error: &Error) -> Status {
-    log(rpc, error);
+    let reason = reason(error).as_str_name();
+    let reason = reason.strip_prefix("ERROR_REASON_").unwrap_or(reason);
+    log(rpc, reason, error);
     let mut details = ErrorDetails::new();
-    let name = reason(error).as_str_name();
-    let name = name.strip_prefix("ERROR_REASON_").unwrap_or(name);
-    details.set_error_info(name, DOMAIN, metadata(error));
+    details.set_error_info(reason, DOMAIN, metadata(error));
+    let told = violations(error);
+    for (field, problem) in &told {
+        details.add_bad_request_violation(*field, problem);
+    }
     match error {
-        Error::Invalid(violations) => {
-            for violation in violations {
-                details.add_bad_request_violation(&violation.field, &violation.problem);
-            }
-        }
-        Error::ConfirmationMismatch => {
-            details.add_bad_request_violation("confirm_slug", error.to_string());
-        }
-        Error::ActorRequired => {
-            details.add_bad_request_violation("x-doorward-actor", error.to_string());
-        }
-        Error::RequestReused => {
-            details.add_bad_request_violation("request_id", error.to_string());
-        }
-        Error::CatalogueInvalid(lines) => {
-            for line in lines {
-                details.add_bad_request_violation("document", line);
-            }
-        }
         Error::LimitReached { what, .. } => {
             details.add_quota_failure_violation(what.to_string(), error.to_string());
         }
@@ -62,14 +52,59 @@ pub(super) fn named(rpc: &str, error: &Error) -> Status {
         }
         _ => {}
     }
-    Status::with_error_details(code(error), error.to_string(), details)
+    Status::with_error_details(code(error), text(error, told.len()), details)
 }
 
-fn log(rpc: &str, error: &Error) {
+/// What is wrong with each field; of very many, the first ones.
+fn violations(error: &Error) -> Vec<(&str, String)> {
+    let all: &mut dyn Iterator<Item = (&str, String)> = match error {
+        Error::Invalid(violations) => {
+            &mut violations.iter().map(|violation| (&*violation.field, violation.problem.clone()))
+        }
+        Error::CatalogueInvalid(lines) => &mut lines.iter().map(|line| ("document", line.clone())),
+        Error::ConfirmationMismatch => &mut std::iter::once(("confirm_slug", error.to_string())),
+        Error::ActorRequired => &mut std::iter::once(("x-doorward-actor", error.to_string())),
+        Error::RequestReused => &mut std::iter::once(("request_id", error.to_string())),
+        _ => &mut std::iter::empty(),
+    };
+    let mut bytes = 0;
+    all.map(|(field, problem)| (field, cut(problem, VIOLATION_BYTES_MAX)))
+        .take_while(|(field, problem)| {
+            bytes += field.len() + problem.len();
+            bytes <= VIOLATIONS_BYTES_MAX
+        })
+        .collect()
+}
+
+/// The text, and how many violations it and the details leave out.
+fn text(error: &Error, told: usize) -> String {
+    let all = match error {
+        Error::Invalid(violations) => violations.len(),
+        Error::CatalogueInvalid(lines) => lines.len(),
+        _ => told,
+    };
+    let text = cut(error.to_string(), TEXT_BYTES_MAX);
+    match all.saturating_sub(told) {
+        0 => text,
+        more => format!("{text}; and {more} more"),
+    }
+}
+
+/// A text of at most so many bytes.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        text.truncate(text.floor_char_boundary(bytes_max));
+        text.push('…');
+    }
+    text
+}
+
+/// The log sees causes, and not what callers wrote: a text that repeats it may hold a person's address.
+fn log(rpc: &str, reason: &str, error: &Error) {
     match error {
         Error::Unavailable(cause) => tracing::warn!(rpc, %cause, "unavailable"),
         Error::Internal(cause) => tracing::error!(rpc, %cause, "internal error"),
-        other => tracing::debug!(rpc, %other, "refused"),
+        _ => tracing::debug!(rpc, reason, "refused"),
     }
 }
 
