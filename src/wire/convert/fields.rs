@@ -1,6 +1,6 @@
 //! A request's fields: parsed one by one, the mistakes collected, the values handed out only if there are none.
 
-use doorward_engine::id::{IdError, ResourceId, Revision};
+use doorward_engine::id::{IdError, ResourceId, ResourceRef, Revision, TypeKey};
 use doorward_engine::instant::Instant;
 use prost::Message;
 use uuid::Uuid;
@@ -116,6 +116,18 @@ impl Fields {
             return None;
         }
         id.map(|id| (resource.r#type, id))
+    }
+
+    /// A resource that is registered, or that a grant is for: its type is one that can be.
+    pub(in crate::wire) fn resource(
+        &mut self,
+        field: &str,
+        resource: Option<proto::Resource>,
+    ) -> Option<ResourceRef> {
+        let resource = self.message(field, resource)?;
+        let kind = self.parse(&format!("{field}.type"), &resource.r#type, TypeKey::parse);
+        let id = self.parse(&format!("{field}.id"), &resource.id, ResourceId::parse);
+        Some(ResourceRef { kind: kind?, id: id? })
     }
 
     /// What every mutation says about how it is to be done. The digest covers operation and body.

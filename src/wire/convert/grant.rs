@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use doorward_engine::id::{MemberId, ResourceId, ResourceRef, TenantId, TypeKey};
+use doorward_engine::id::{MemberId, ResourceId, TenantId, TypeKey};
 use doorward_engine::member::Grant;
 use doorward_engine::role::Role;
 
@@ -96,11 +96,7 @@ fn changes(fields: &mut Fields, changes: Vec<proto::GrantChange>) -> Option<Vec<
 fn change_at(fields: &mut Fields, at: usize, change: proto::GrantChange) -> Option<GrantChange> {
     let field = |name: &str| format!("changes[{at}].{name}");
     let member = fields.parse(&field("member_id"), &change.member_id, MemberId::parse);
-    let reference = fields.reference(&field("resource"), change.resource);
-    let resource = reference.and_then(|(kind, id)| {
-        let kind = fields.parse(&field("resource.type"), &kind, TypeKey::parse)?;
-        Some(ResourceRef { kind, id })
-    });
+    let resource = fields.resource(&field("resource"), change.resource);
     if !change.granted && change.expires_at.is_some() {
         let problem = "is given for a grant that is to be removed: leave it out";
         fields.wrong(field("expires_at"), problem);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use doorward_engine::id::{MemberId, Name, ResourceRef, SectionKey, TenantId, TypeKey, UserId};
+use doorward_engine::id::{MemberId, Name, ResourceRef, SectionKey, TenantId, UserId};
 use doorward_engine::member::Grant;
 use doorward_engine::role::Role;
 use secrecy::{ExposeSecret, SecretString};
@@ -212,9 +212,8 @@ impl Fields {
 
     fn grant(&mut self, path: &str, grant: proto::GrantInput) -> Option<(ResourceRef, Grant)> {
         let expires_at = self.instant(&format!("{path}.expires_at"), grant.expires_at);
-        let (kind, id) = self.reference(&format!("{path}.resource"), grant.resource)?;
-        let kind = self.parse(&format!("{path}.resource.type"), &kind, TypeKey::parse)?;
-        Some((ResourceRef { kind, id }, Grant { expires_at: expires_at? }))
+        let resource = self.resource(&format!("{path}.resource"), grant.resource)?;
+        Some((resource, Grant { expires_at: expires_at? }))
     }
 
     /// The token of an invitation; none of ours has another shape, but only a lookup may say that it is unknown.
