@@ -22,6 +22,9 @@ pub use self::people::{KeyFetch, People, Verification};
 
 use crate::settings::{Log, LogFormat};
 
+/// A library's messages that repeat a header's value, at any level: whatever a caller has written there.
+const UNHEARD: &str = "tonic::transport::service::grpc_timeout=off";
+
 /// Why the log could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -38,7 +41,7 @@ pub enum Error {
 /// # Errors
 /// [`Error`].
 pub fn init(log: &Log) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&log.level)?;
+    let filter = EnvFilter::try_new(&log.level)?.add_directive(UNHEARD.parse()?);
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match log.format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
