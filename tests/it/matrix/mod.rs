@@ -3,8 +3,8 @@
 
 mod callers;
 mod expected;
-mod requests;
-mod wire;
+pub(crate) mod requests;
+pub(crate) mod wire;
 
 use doorward::proto;
 use prost_reflect::prost::Message;
@@ -18,8 +18,8 @@ use self::wire::{Answer, Caller};
 use crate::harness::{Server, on_both};
 use crate::store::tables::Tables;
 
-const OWN: Ids = Ids { tenant: "acme", prefix: "acme" };
-const FOREIGN: Ids = Ids { tenant: "beta", prefix: "beta" };
+pub(crate) const OWN: Ids = Ids { tenant: "acme", prefix: "acme" };
+pub(crate) const FOREIGN: Ids = Ids { tenant: "beta", prefix: "beta" };
 const NOWHERE: Ids = Ids { tenant: "gone", prefix: "gone" };
 const MIXED: Ids = Ids { tenant: "acme", prefix: "beta" };
 const ABSENT: Ids = Ids { tenant: "acme", prefix: "gone" };
@@ -37,14 +37,14 @@ const REFERENCES: [&str; 9] = [
     "changes",
 ];
 
-fn methods() -> Vec<MethodDescriptor> {
+pub(crate) fn methods() -> Vec<MethodDescriptor> {
     let pool = DescriptorPool::decode(proto::FILE_DESCRIPTOR_SET).unwrap();
     let service = pool.get_service_by_name("doorward.v1.AccessService").unwrap();
     service.methods().collect()
 }
 
 /// The same in each tenant: an owner, a user, a second admin, an agent, a key.
-async fn furnish(server: &Server, tenant: &'static str) {
+pub(crate) async fn furnish(server: &Server, tenant: &'static str) {
     server.tenant(tenant).await;
     server.user(tenant, &format!("{tenant}-user")).await;
     server.member(tenant, &format!("{tenant}-boss"), proto::Role::Admin).await;

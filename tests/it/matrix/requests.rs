@@ -9,10 +9,10 @@ use prost_reflect::{
 
 /// Whose things a request names.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ids {
-    pub(super) tenant: &'static str,
+pub(crate) struct Ids {
+    pub(crate) tenant: &'static str,
     /// What the ids of members, resources and keys begin with: all of one length.
-    pub(super) prefix: &'static str,
+    pub(crate) prefix: &'static str,
 }
 
 impl Ids {
@@ -38,7 +38,7 @@ enum Filled {
 }
 
 /// A request of that type.
-pub(super) fn request(message: &MessageDescriptor, ids: Ids, validate_only: bool) -> DynamicMessage {
+pub(crate) fn request(message: &MessageDescriptor, ids: Ids, validate_only: bool) -> DynamicMessage {
     let mut filled = DynamicMessage::new(message.clone());
     for field in message.fields() {
         let value = match value(message.name(), field.name(), ids, validate_only) {

@@ -14,11 +14,11 @@ use tonic::{Code, Request, Status};
 
 /// What came back.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) code: Code,
-    pub(super) text: String,
-    details: Vec<u8>,
-    body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) code: Code,
+    pub(crate) text: String,
+    pub(crate) details: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl std::fmt::Debug for Answer {
@@ -30,7 +30,7 @@ impl std::fmt::Debug for Answer {
 
 impl Answer {
     /// The same, with one name for another of the same length.
-    pub(super) fn renamed(&self, from: &str, to: &str) -> Self {
+    pub(crate) fn renamed(&self, from: &str, to: &str) -> Self {
         let bytes = |bytes: &[u8]| {
             let mut bytes = bytes.to_vec();
             for at in 0..bytes.len().saturating_sub(from.len() - 1) {
@@ -45,17 +45,17 @@ impl Answer {
     }
 }
 
-pub(super) struct Caller {
+pub(crate) struct Caller {
     channel: Channel,
 }
 
 impl Caller {
-    pub(super) fn over(channel: Channel) -> Self {
+    pub(crate) fn over(channel: Channel) -> Self {
         Self { channel }
     }
 
     /// Calls, and waits for the first message or the end.
-    pub(super) async fn call(
+    pub(crate) async fn call(
         &self,
         method: &MethodDescriptor,
         message: Vec<u8>,
