@@ -99,10 +99,15 @@ impl Server {
 
     /// Starts a service that may have to wait for something.
     pub(crate) fn launch(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::launch_logging_to(Stdio::inherit(), arguments, environment)
+    }
+
+    /// The same, its log somewhere else.
+    pub(crate) fn launch_logging_to(log: Stdio, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let temporary = tempfile::tempdir().unwrap_or_else(|error| panic!("no directory: {error}"));
         let mut command = doorward(arguments, &[]);
         command.env("TMPDIR", temporary.path()).envs(environment.iter().copied());
-        let child = command.stdout(Stdio::piped()).spawn();
+        let child = command.stdout(Stdio::piped()).stderr(log).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("could not run {command:?}: {error}"));
         let stdout = child.stdout.take().unwrap_or_else(|| panic!("no stdout"));
         let (sender, lines) = sync_channel(1024);
@@ -141,6 +146,11 @@ impl Server {
                 return lines;
             }
         }
+    }
+
+    /// The lines that have come since.
+    pub(crate) fn lines_until_now(&self) -> Vec<String> {
+        self.lines.try_iter().collect()
     }
 
     /// The address that clients are given.

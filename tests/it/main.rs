@@ -13,9 +13,11 @@ mod postgres;
 
 mod api_keys;
 mod audit;
+mod bad_input;
 mod binary;
 mod caches;
 mod callers;
+mod canary;
 mod catalogue;
 mod checks;
 mod cli;
