@@ -6,6 +6,8 @@ pub mod caller;
 pub mod catalogue;
 pub mod cli;
 pub mod clock;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod http;
 pub mod keys;
 pub mod proto;

@@ -15,6 +15,10 @@ use super::callers::secret_of;
 /// How the hash of a secret is written.
 const SHA256: &str = "sha256:";
 
+/// What a document is made of.
+const FORM: &str = "TOML of `[[service]]` tables, each with the text `id` and the lists of texts `secrets`, `names`, \
+    `scopes` and `tenants`, and nothing else";
+
 /// The services of the configuration.
 #[derive(Debug, Default)]
 pub struct Configured {
@@ -61,10 +65,10 @@ impl Configured {
     /// The first thing that is wrong: where it is, and what is allowed. No hash is repeated.
     pub fn parse(document: &str) -> Result<Self, Problem> {
         let parsed: Document = toml::from_str(document).map_err(|error| {
-            // The parser's own text quotes the line, which may hold what somebody took for a hash.
+            // The parser's own words quote lines, keys and values: any may be what somebody took for a hash.
             let before = error.span().and_then(|span| document.get(..span.start)).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
-            Problem(format!("line {line}: {}", error.message()))
+            Problem(format!("line {line}: expected {FORM}"))
         })?;
         let mut configured = Self::default();
         for (at, entry) in parsed.service.into_iter().enumerate() {
@@ -209,6 +213,12 @@ mod tests {
             refused(&with("names = [\"dns:a\"]\nscopes = [\"check\"]\nsecret = \"hunter2\""))
                 .contains("line 5")
         );
+        for pasted in
+            ["secrets = \"hunter2\"", "scopes = \"hunter2\"", "hunter2 = 1", "hunter2", "id = \"hunter2\""]
+        {
+            let text = refused(&with(pasted));
+            assert!(text.contains("line ") && !text.contains("hunter2"), "{pasted}: {text}");
+        }
         let twice = with("names = [\"dns:a\"]\nscopes = [\"check\"]\n");
         assert!(refused(&format!("{twice}{twice}")).contains("another service"));
     }

@@ -3,6 +3,8 @@
 
 mod callers;
 mod configured;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub mod oidc;
 pub mod secret;
 

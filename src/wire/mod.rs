@@ -1,6 +1,8 @@
 //! gRPC: requests become domain words, answers become messages. It decides nothing.
 
 mod convert;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod guard;
 mod identify;
 pub(crate) mod peer;

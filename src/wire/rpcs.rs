@@ -91,6 +91,16 @@ macro_rules! access_service {
                 self.watch(request).await
             }
         }
+
+        /// The message of an RPC as it is written when it has been read; none: it cannot be read.
+        #[cfg(feature = "fuzzing")]
+        pub(super) fn written_again(operation: Operation, message: &[u8]) -> Option<Vec<u8>> {
+            use prost::Message;
+            match operation {
+                $(Operation::$operation => proto::$request::decode(message).ok().map(|read| read.encode_to_vec()),)+
+                Operation::StreamCheckAccess | Operation::WatchChanges => None,
+            }
+        }
     };
 }
 

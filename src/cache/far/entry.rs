@@ -171,5 +171,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<Option<T>, Rejected> {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::entry::fuzzing;
+
 use self::address::Address;
 use self::connect::Connector;
 use self::entry::{Entries, VALUE_BYTES_MAX};

@@ -4,6 +4,8 @@
 //! A token is judged by its bytes, the keys at hand, the settings and the service's clock, in [`token::verify_with`];
 //! everything else here is about having the keys at hand (docs/decisions/0015-people-are-named-by-tokens.md).
 
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod jwks;
 mod object;
 mod refresh;

@@ -14,16 +14,25 @@ pub(in crate::wire) const LIST_MAX: usize = 1_000;
 /// The most bytes of a caller's text that an error repeats.
 const ECHO_BYTES_MAX: usize = 64;
 
+/// The most mistakes that an answer names: it must fit into the headers that clients take.
+const VIOLATIONS_MAX: usize = 20;
+
 /// Collects what is wrong with a request. Each method answers the value, or none and remembers why.
 #[derive(Debug, Default)]
 pub(in crate::wire) struct Fields {
     violations: Vec<Violation>,
+    /// How many more there are than are named.
+    more: usize,
 }
 
 impl Fields {
     /// Remembers a mistake.
     pub(in crate::wire) fn wrong(&mut self, field: impl Into<String>, problem: impl std::fmt::Display) {
-        self.violations.push(Violation::new(field, problem));
+        if self.violations.len() < VIOLATIONS_MAX {
+            self.violations.push(Violation::new(field, problem));
+        } else {
+            self.more += 1;
+        }
     }
 
     /// A field that must be there.
@@ -180,13 +189,19 @@ impl Fields {
         self.control(operation, request)
     }
 
-    /// The values, if nothing was wrong; else every mistake.
-    pub(in crate::wire) fn all<T: All>(self, values: T) -> Result<T::Values, Error> {
+    /// The values, if nothing was wrong; else every mistake, or the first ones and how many more there are.
+    pub(in crate::wire) fn all<T: All>(mut self, values: T) -> Result<T::Values, Error> {
         match values.all() {
             Some(values) if self.violations.is_empty() => Ok(values),
             // A value can only be missing where a mistake was remembered; an empty list would teach nothing.
             _ if self.violations.is_empty() => Err(Violation::new("request", "cannot be understood").into()),
-            _ => Err(Error::Invalid(self.violations)),
+            _ => {
+                if self.more > 0 {
+                    let problem = format!("has {} more mistakes: correct these first", self.more);
+                    self.violations.push(Violation::new("request", problem));
+                }
+                Err(Error::Invalid(self.violations))
+            }
         }
     }
 }

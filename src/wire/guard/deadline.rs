@@ -15,7 +15,7 @@ const DIGITS_MAX: usize = 8;
 ///
 /// # Errors
 /// What is allowed, where it is anything else.
-pub(super) fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Violation> {
+pub(in crate::wire) fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Violation> {
     let mut given = headers.get_all(TIMEOUT).iter();
     let Some(first) = given.next() else {
         return Ok(None);

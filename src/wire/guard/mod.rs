@@ -6,7 +6,7 @@
 
 mod admission;
 mod answer;
-mod deadline;
+pub(super) mod deadline;
 mod remap;
 mod route;
 

@@ -187,6 +187,21 @@ fn a_layout_is_written_down_as_it_always_was() {
     assert_eq!((LAYOUT, digests.join(" ").as_str()), (1, GOLDEN));
 }
 
+/// `cargo test --lib seeds_are_written -- --ignored`: for those who have changed the layout.
+#[test]
+#[ignore = "writes the seeds of fuzzing"]
+fn entries_as_seeds_are_written() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/entry");
+    for (at, (part, value)) in every_kind().into_iter().enumerate() {
+        let fact = Fact { revision: Revision(7), value };
+        let sealed = entries().seal(&key(&scope(), &part), &part, &fact).unwrap();
+        for (what, bytes) in [("sealed", sealed), ("fact", body(&part, &fact.value).unwrap())] {
+            let seed = [format!("{part}\n").as_bytes(), &bytes].concat();
+            std::fs::write(folder.join(format!("{what}-{at}")), seed).unwrap();
+        }
+    }
+}
+
 fn value_part(value: &Value) -> Part {
     let kinds = every_kind().into_iter();
     kinds.into_iter().find(|(part, _)| belongs(part, value)).unwrap().0
