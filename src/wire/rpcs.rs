@@ -98,7 +98,8 @@ macro_rules! access_service {
             use prost::Message;
             match operation {
                 $(Operation::$operation => proto::$request::decode(message).ok().map(|read| read.encode_to_vec()),)+
-                Operation::StreamCheckAccess | Operation::WatchChanges => None,
+                Operation::WatchChanges => proto::WatchChangesRequest::decode(message).ok().map(|read| read.encode_to_vec()),
+                Operation::StreamCheckAccess => None,
             }
         }
     };

@@ -1,7 +1,6 @@
 //! Layers with nothing in them: what a request comes to before anything is looked up. They answer at once.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use doorward_engine::api_key::ApiKey;
@@ -19,8 +18,8 @@ use serde::de::DeserializeOwned;
 use crate::service::Backend;
 use crate::store::credentials::{Known, Roster, Use};
 use crate::store::directory::{
-    AccessRow, LogFilter, LogRow, MemberFilter, ResourceFilter, Slice, TenantFilter, TenantRows, TenantUsage,
-    TenantView,
+    AccessRow, LogFilter, LogHead, LogRow, MemberFilter, ResourceFilter, Slice, TenantFilter, TenantRows,
+    TenantUsage, TenantView, Told,
 };
 use crate::store::{
     Act, Ask, CommitError, Commits, Credentials, Directory, Epoch, InForce, Needs, Planned, Receipt,
@@ -136,4 +135,6 @@ directory! {
     access_rows(TenantId, TypeKey, BTreeSet<ResourceId>, Slice<MemberId>) -> Vec<AccessRow>;
     candidates(TenantId, Option<ResourceRef>, Slice<MemberId>) -> Vec<(Member, MemberFacts)>;
     log(String, LogFilter, Slice<Revision>) -> Vec<LogRow>;
+    log_head(String) -> LogHead;
+    told(String, Revision, u64) -> Vec<Told>;
 }

@@ -9,12 +9,14 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame};
 use secrecy::SecretString;
 use tokio::runtime::{Builder, Runtime};
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tonic::codegen::Bytes;
 use tonic::{Code, Status};
@@ -24,12 +26,13 @@ use tower::{Layer, Service as _, ServiceExt};
 use self::backend::Empty;
 pub use self::text::text;
 pub use self::token::token;
-use super::{Grpc, Guard, MESSAGE_MAX, Rates, rpcs};
+use super::{Grpc, Guard, MESSAGE_MAX, Rates, Watching, rpcs};
 use crate::caller::{Caller, Callers, Configured, Identity};
 use crate::clock::Steady;
 use crate::keys::Keys;
 use crate::proto::access_service_server::AccessServiceServer;
 use crate::resolver::Resolver;
+use crate::service::denied::Denied;
 use crate::service::{Operation, Policy, Service};
 use crate::settings::Limits;
 use crate::telemetry::Metrics;
@@ -76,9 +79,13 @@ fn compose() -> Option<Composed> {
     let (policy, of_service) = (Policy::default(), Arc::clone(&metrics));
     let service = Service::over(resolver, empty.clone(), empty.clone(), policy, keys(), of_service);
     let rates = Arc::new(Rates::new(&limits, &Steady::manual()));
-    let grpc = Grpc::over(Arc::new(service), rates, keys(), Arc::clone(&metrics));
-    let callers = Callers::over(&SecretString::from(TOKEN), Configured::default(), None, empty);
-    let guard = Guard::new(Arc::new(callers), &limits, metrics);
+    let callers = Arc::new(Callers::over(&SecretString::from(TOKEN), Configured::default(), None, empty));
+    // Nobody writes down what is denied: it is dropped.
+    let (denied, _) = Denied::new(Arc::clone(&metrics));
+    let watching = Watching::new(Duration::ZERO, CancellationToken::new());
+    let beside = (denied.clone(), watching, Arc::clone(&callers));
+    let grpc = Grpc::over(Arc::new(service), rates, keys(), Arc::clone(&metrics), beside);
+    let guard = Guard::new(callers, denied, &limits, metrics);
     Some(Composed { server: AccessServiceServer::new(grpc).max_decoding_message_size(MESSAGE_MAX), guard })
 }
 

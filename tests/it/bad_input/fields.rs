@@ -47,7 +47,7 @@ fn sort(message: &str, field: &str) -> Sort {
         (_, "domains" | "email_domain") => Sort::Domain,
         (_, "countries" | "country") => Sort::Country,
         (_, "request_id") => Sort::Uuid,
-        (_, "operation") => Sort::Rpc,
+        (_, "operation" | "caller") => Sort::Rpc,
         (_, "text") => Sort::Search,
         (_, "token") => Sort::Invitation,
         (_, "api_key") => Sort::ApiKey,

@@ -41,11 +41,14 @@ async fn a_name_in_a_certificate_is_a_services_proof() {
     let (services, client_ca) =
         (folder.write("services.toml", SERVICES), folder.write("ca.pem", &clients.pem()));
     let url = format!("sqlite://{}", folder.path().join("d.db").display());
-    let running = harness::start_with(&url, &Clock::manual(NOW), |settings| {
-        (settings.tls.cert_file, settings.tls.key_file) = (Some(cert), Some(key));
-        (settings.tls.client_ca_file, settings.tls.client_auth) = (Some(client_ca), ClientAuth::Optional);
-        settings.auth.services_file = Some(services);
+    let started = tokio::task::spawn_blocking(move || {
+        harness::start_with(&url, &Clock::manual(NOW), |settings| {
+            (settings.tls.cert_file, settings.tls.key_file) = (Some(cert), Some(key));
+            (settings.tls.client_ca_file, settings.tls.client_auth) = (Some(client_ca), ClientAuth::Optional);
+            settings.auth.services_file = Some(services);
+        })
     });
+    let running = started.await.unwrap();
     let address = format!("https://localhost:{}", running.grpc.port());
     let pair = clients.client("spiffe://test/gateway");
     let mut gateway = client(&address, &ca, Some(&pair)).await;

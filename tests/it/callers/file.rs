@@ -28,7 +28,7 @@ fn a_service_of_the_file_calls_and_follows_the_file() {
     let (url, clock) = (format!("sqlite://{}", database.display()), Clock::manual(NOW));
     let running =
         harness::start_with(&url, &clock, |settings| settings.auth.services_file = Some(file.clone()));
-    runtime.block_on(async {
+    let server = runtime.block_on(async {
         let server = Server::over(running, &url, &clock).await;
         server.tenant("acme").await;
         let (mut one, mut two) =
@@ -49,7 +49,9 @@ fn a_service_of_the_file_calls_and_follows_the_file() {
         }
         assert!(is_two);
         refused(checks(&mut one, "acme").await, Code::Unauthenticated, "UNAUTHENTICATED");
+        server
     });
+    drop(server);
 }
 
 #[test]

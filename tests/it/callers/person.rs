@@ -12,11 +12,16 @@ use crate::oidc::{AUDIENCE, claims};
 
 async fn start(provider: &Provider, directory: &std::path::Path) -> Server {
     let (url, clock) = (format!("sqlite://{}", directory.join("d.db").display()), Clock::manual(NOW));
-    let running = harness::start_with(&url, &clock, |settings| {
-        settings.auth.provider.issuer = provider.issuer();
-        settings.auth.provider.audience = AUDIENCE.to_owned();
-        settings.auth.provider.jwks_url = provider.url(KEYS);
+    let (issuer, keys) = (provider.issuer(), provider.url(KEYS));
+    let (to, by) = (url.clone(), clock.clone());
+    let started = tokio::task::spawn_blocking(move || {
+        harness::start_with(&to, &by, |settings| {
+            settings.auth.provider.issuer = issuer;
+            settings.auth.provider.audience = AUDIENCE.to_owned();
+            settings.auth.provider.jwks_url = keys;
+        })
     });
+    let running = started.await.unwrap();
     Server::over(running, &url, &clock).await
 }
 

@@ -81,6 +81,7 @@ fn timestamp(field: &FieldDescriptor, seconds: i64) -> Value {
 /// In the future of every test's clock.
 const LATER: i64 = 1_800_000_000;
 
+// reason for length: one row for each field that there is; a table is read best in one piece.
 fn value(message: &str, field: &str, ids: Ids, validate_only: bool) -> Filled {
     use Filled::{At, Choice, Entry, Flag, Inside, Nothing, Number, Text};
     let text = |text: &str| Text(text.to_owned());
