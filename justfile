@@ -23,6 +23,10 @@ chaos *arguments="--minutes 30 --report docs/chaos.md":
 hostile:
     cargo test --locked --test it -- --ignored --exact --nocapture transport::measured::what_attacks_cost_others
 
+# The server asked for twice and ten times what it can do; the report goes to docs/overload.md. Other arguments: --seconds, --only.
+overload *arguments="--report docs/overload.md":
+    cargo test --release --locked --test overload -- full {{ arguments }}
+
 fmt:
     cargo fmt --all
 

@@ -94,7 +94,7 @@ impl Caches {
             (runtime.clone(), stop_watching.clone()),
         );
         let roster = LeasedRoster::over(store.clone(), Arc::clone(&memory));
-        let leased = Leased::over(Flight::over(store.clone(), runtime), memory, far);
+        let leased = Leased::over(Flight::over(store.clone(), settings.limits.loads, runtime), memory, far);
         let caches = Self { following, stop_following, stop_watching };
         Ok(Composed { caches, leased, enforced, roster })
     }

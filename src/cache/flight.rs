@@ -1,7 +1,8 @@
 //! Flights: many who ask the same at once are answered by one load, which is sent after the last of them has arrived.
 //!
 //! Of one question at most one load is under way and one waits for it to end: who arrives meanwhile joins the one that
-//! waits, never the one that was sent before they came.
+//! waits, never the one that was sent before they came. Of different questions so many are under way at most; who brings
+//! one more is told so at once.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -32,9 +33,30 @@ impl<S> Clone for Flight<S> {
 }
 
 impl<S: Snapshots> Flight<S> {
-    /// A layer over another; loads run on `runtime`, and go on when who asked has gone.
-    pub fn over(below: S, runtime: Handle) -> Self {
-        Self { below: Arc::new(below), board: Arc::default(), runtime }
+    /// A layer over another, with so many loads under way at most; they run on `runtime`, and go on when who asked has
+    /// gone.
+    pub fn over(below: S, loads_max: usize, runtime: Handle) -> Self {
+        Self { below: Arc::new(below), board: Arc::new(Board::new(loads_max)), runtime }
+    }
+}
+
+impl<S: Snapshots> Flight<S> {
+    /// Loads for the first who asked, and again for as long as others came meanwhile.
+    fn send(&self, question: Question, first: oneshot::Sender<Answer>, ask: Ask) {
+        let (below, board) = (Arc::clone(&self.below), Arc::clone(&self.board));
+        self.runtime.spawn(async move {
+            let mut place = Place { board, question, under_way: true };
+            let mut waiting = vec![first];
+            while !waiting.is_empty() {
+                let answer = below.snapshot(ask.clone()).await;
+                let next = place.land();
+                for sender in waiting {
+                    // Who has gone needs no answer.
+                    let _ = sender.send(answer.clone());
+                }
+                waiting = next;
+            }
+        });
     }
 }
 
@@ -42,21 +64,10 @@ impl<S: Snapshots> Snapshots for Flight<S> {
     async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
         let question = (ask.tenant.clone(), ask.subject.clone(), ask.resources.clone());
         let (sender, receiver) = oneshot::channel();
-        if let Some(first) = self.board.arrive(question.clone(), sender) {
-            let (below, board) = (Arc::clone(&self.below), Arc::clone(&self.board));
-            self.runtime.spawn(async move {
-                let mut place = Place { board, question, under_way: true };
-                let mut waiting = vec![first];
-                while !waiting.is_empty() {
-                    let answer = below.snapshot(ask.clone()).await;
-                    let next = place.land();
-                    for sender in waiting {
-                        // Who has gone needs no answer.
-                        let _ = sender.send(answer.clone());
-                    }
-                    waiting = next;
-                }
-            });
+        match self.board.arrive(question.clone(), sender) {
+            Arrival::First(first) => self.send(question, first, ask),
+            Arrival::Joined => {}
+            Arrival::Full => return Err(StoreError::Busy),
         }
         receiver.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the load was given up".to_owned())))
     }
@@ -71,29 +82,43 @@ impl<S: Snapshots> Snapshots for Flight<S> {
 struct Board<K, A> {
     /// For each question that a load is under way for: those who came after it was sent.
     waiting: Mutex<HashMap<K, Vec<oneshot::Sender<A>>>>,
+    /// The most questions.
+    max: usize,
 }
 
-impl<K, A> Default for Board<K, A> {
-    fn default() -> Self {
-        Self { waiting: Mutex::default() }
-    }
+/// What becomes of somebody who asks.
+#[derive(Debug)]
+enum Arrival<A> {
+    /// Nothing is under way for this question: they send the load themselves.
+    First(oneshot::Sender<A>),
+    /// They wait for the load after the one that is under way.
+    Joined,
+    /// As many are under way as may be.
+    Full,
 }
 
 impl<K: Eq + std::hash::Hash, A> Board<K, A> {
+    fn new(max: usize) -> Self {
+        Self { waiting: Mutex::default(), max }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Vec<oneshot::Sender<A>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Given back to who must send the load: none is under way. Otherwise it is kept for the next one.
-    fn arrive(&self, question: K, sender: oneshot::Sender<A>) -> Option<oneshot::Sender<A>> {
-        match self.lock().entry(question) {
-            Entry::Vacant(free) => {
-                free.insert(Vec::new());
-                Some(sender)
-            }
+    /// Who joins costs the database nothing more, and is never turned away.
+    fn arrive(&self, question: K, sender: oneshot::Sender<A>) -> Arrival<A> {
+        let mut board = self.lock();
+        let is_full = board.len() >= self.max;
+        match board.entry(question) {
             Entry::Occupied(mut under_way) => {
                 under_way.get_mut().push(sender);
-                None
+                Arrival::Joined
+            }
+            Entry::Vacant(_) if is_full => Arrival::Full,
+            Entry::Vacant(free) => {
+                free.insert(Vec::new());
+                Arrival::First(sender)
             }
         }
     }
@@ -136,26 +161,40 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    fn arrive(board: &Board<&str, u8>, question: &'static str) -> (Arrival<u8>, oneshot::Receiver<u8>) {
+        let (sender, receiver) = oneshot::channel();
+        (board.arrive(question, sender), receiver)
+    }
+
     #[test]
     fn who_comes_while_a_load_is_under_way_waits_for_the_next_one() {
-        let board = Board::<&str, u8>::default();
-        let arrive = |question| {
-            let (sender, receiver) = oneshot::channel();
-            (board.arrive(question, sender), receiver)
-        };
-        let (first, _) = arrive("q");
-        assert!(first.is_some(), "sends the load");
-        let (second, mut answered) = arrive("q");
-        let (third, _) = arrive("q");
-        assert!(second.is_none() && third.is_none(), "never the load that is under way");
-        assert!(arrive("another").0.is_some());
+        let board = Board::new(2);
+        assert!(matches!(arrive(&board, "q").0, Arrival::First(_)), "sends the load");
+        let (second, mut answered) = arrive(&board, "q");
+        let (third, _) = arrive(&board, "q");
+        let joined = matches!((second, third), (Arrival::Joined, Arrival::Joined));
+        assert!(joined, "never the load that is under way");
+        assert!(matches!(arrive(&board, "another").0, Arrival::First(_)));
         let mut next = board.land(&"q");
         assert_eq!(next.len(), 2, "one load for both");
         next.remove(0).send(7).unwrap();
         assert_eq!(answered.try_recv(), Ok(7));
-        assert!(arrive("q").0.is_none(), "the second load is under way");
+        assert!(matches!(arrive(&board, "q").0, Arrival::Joined), "the second load is under way");
         assert_eq!(board.land(&"q").len(), 1);
         assert!(board.land(&"q").is_empty());
-        assert!(arrive("q").0.is_some(), "none is under way any more");
+        assert!(matches!(arrive(&board, "q").0, Arrival::First(_)), "none is under way any more");
+    }
+
+    #[test]
+    fn who_brings_one_question_too_many_is_told_so_and_who_asks_what_is_under_way_joins() {
+        let board = Board::new(2);
+        let _ = (arrive(&board, "a"), arrive(&board, "b"));
+        assert!(matches!(arrive(&board, "c").0, Arrival::Full));
+        assert!(matches!(arrive(&board, "a").0, Arrival::Joined));
+        assert_eq!(board.land(&"a").len(), 1, "a second load for who has joined");
+        assert!(matches!(arrive(&board, "c").0, Arrival::Full), "it keeps its place");
+        assert!(board.land(&"a").is_empty());
+        assert!(matches!(arrive(&board, "c").0, Arrival::First(_)));
+        assert!(matches!(arrive(&board, "d").0, Arrival::Full));
     }
 }

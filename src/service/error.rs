@@ -1,6 +1,7 @@
 //! Why a call was not answered: a closed set, mapped once to the wire.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use doorward_engine::id::{Revision, TypeKey};
@@ -11,6 +12,9 @@ use crate::store::{CommitError, StoreError};
 
 const MAY_BE_APPLIED: &str = "the deadline has passed, and the change may have been applied: repeating the call with the same \
                               `request_id` is safe, and answers what came of it";
+
+/// When a refused caller may try again, in milliseconds: a span, so that they do not come back all at once.
+const RETRY_MS: std::ops::Range<u64> = 100..500;
 
 /// Why a call was not answered. A denial is an answer, and not among these.
 #[derive(Debug, thiserror::Error)]
@@ -176,6 +180,14 @@ impl Violation {
 }
 
 impl Error {
+    /// More are there than are taken on: each is told another time to come back.
+    #[must_use]
+    pub fn overloaded() -> Self {
+        let drawn = RandomState::new().hash_one(());
+        let retry = RETRY_MS.start + drawn % (RETRY_MS.end - RETRY_MS.start);
+        Self::Overloaded { retry: Duration::from_millis(retry) }
+    }
+
     /// Says which field names what is missing; every other error already says enough.
     #[must_use]
     pub fn at(self, field: impl FnOnce() -> String) -> Self {
@@ -360,6 +372,7 @@ impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::Unavailable(error),
+            StoreError::Busy => Self::overloaded(),
             StoreError::Corrupt(text) => Self::Internal(text),
         }
     }

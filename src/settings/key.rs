@@ -110,6 +110,9 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("limits.reads", CALLS, |s, text| number(&mut s.limits.reads, text, 1..=1_000_000)),
     Key::new("limits.writes", CALLS, |s, text| number(&mut s.limits.writes, text, 1..=1_000_000)),
     Key::new("limits.streams", CALLS, |s, text| number(&mut s.limits.streams, text, 1..=1_000_000)),
+    Key::new("limits.loads", "a number of questions from 1 to 1000000", |s, text| {
+        number(&mut s.limits.loads, text, 1..=1_000_000)
+    }),
     Key::new("limits.check_deadline_ms", DEADLINE, |s, text| {
         number(&mut s.limits.check_deadline_ms, text, 1..=600_000)
     }),

@@ -13,6 +13,9 @@ pub struct Limits {
     pub writes: usize,
     /// Of these, the most streams.
     pub streams: usize,
+    /// The most questions that are read from the database at once, those that wait for a connection included; one that
+    /// several ask counts once. What is in memory or in Redis is answered without.
+    pub loads: usize,
     /// The longest that a check may take.
     pub check_deadline_ms: u64,
     /// The longest that any other call may take that is no stream.
@@ -34,6 +37,7 @@ impl Default for Limits {
             reads: 64,
             writes: 128,
             streams: 256,
+            loads: 256,
             check_deadline_ms: 5_000,
             admin_deadline_ms: 30_000,
             tenant_calls_per_s: 500,

@@ -38,7 +38,7 @@ fn each_layer_overrides_the_one_before() {
 }
 
 /// Another value than the default, for every setting.
-const VALUES: [(&str, &str); 51] = [
+const VALUES: [(&str, &str); 52] = [
     ("server.listen", "[::1]:7"),
     ("server.workers", "3"),
     ("server.grace_ms", "1"),
@@ -70,6 +70,7 @@ const VALUES: [(&str, &str); 51] = [
     ("limits.reads", "3"),
     ("limits.writes", "4"),
     ("limits.streams", "5"),
+    ("limits.loads", "12"),
     ("limits.check_deadline_ms", "6"),
     ("limits.admin_deadline_ms", "7"),
     ("limits.tenant_calls_per_s", "8"),

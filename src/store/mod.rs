@@ -29,6 +29,9 @@ pub enum StoreError {
     /// It could not be reached, or not in time; the same call may succeed later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// It is asked as much at once as it may be: nothing was asked, and nobody has waited.
+    #[error("as many questions are read from the database as may be")]
+    Busy,
     /// A row says what no row of ours can say.
     #[error("the database holds what cannot be read: {0}")]
     Corrupt(String),

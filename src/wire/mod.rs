@@ -98,6 +98,9 @@ impl<B: Backend> Grpc<B> {
             }
             Err(error) => Err(error),
         };
+        if let Err(Error::Overloaded { .. }) = &answer {
+            self.metrics.admissions.refused(guard::class(operation), Decline::Overloaded);
+        }
         if let Err(error) = &answer
             && operation.is_mutation()
         {

@@ -89,6 +89,12 @@ fn fresh_question() -> proto::CheckAccessRequest {
     proto::CheckAccessRequest { consistency, ..question() }
 }
 
+/// The same about a resource, which need not be there.
+fn about_agent(number: u8) -> proto::CheckAccessRequest {
+    let agent = Some(resource("agent", &format!("agent-{number}")));
+    proto::CheckAccessRequest { resource: agent, ..fresh_question() }
+}
+
 /// A mutation that is under way, in a task.
 fn updating(server: &Server, name: &str) -> JoinHandle<Result<(), Status>> {
     let (mut client, request) = (server.operator(), update(name));
@@ -177,6 +183,35 @@ fn checks_that_fill_theirs_leave_reads_and_mutations_alone() {
         lock.rollback().await.unwrap();
         checking.await.unwrap().unwrap();
         server.operator().check_access(question()).await.unwrap();
+    });
+}
+
+#[test]
+fn questions_that_wait_for_the_database_are_bounded_and_what_is_cached_is_answered_all_the_same() {
+    run(Limits { loads: 2, ..Limits::default() }, async |server| {
+        server.operator().check_access(question()).await.unwrap();
+        let lock = hold_members(server).await;
+        let ask = |about: proto::CheckAccessRequest| {
+            let mut client = server.operator();
+            Handle::current().spawn(async move { client.check_access(about).await.map(drop) })
+        };
+        let waiting = [ask(fresh_question()), ask(about_agent(1))];
+        in_flight(server, "checks", 2).await;
+        let since = Stopwatch::start();
+        for number in 2..22 {
+            overloaded(server.operator().check_access(about_agent(number)).await);
+            server.operator().check_access(question()).await.unwrap();
+        }
+        assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+        let joined = ask(fresh_question());
+        in_flight(server, "checks", 3).await;
+        lock.rollback().await.unwrap();
+        for asked in waiting.into_iter().chain([joined]) {
+            asked.await.unwrap().unwrap();
+        }
+        server.operator().check_access(about_agent(2)).await.unwrap();
+        let series = r#"doorward_calls_refused_total{class="checks",reason="overloaded"}"#;
+        assert_eq!(server.counted(|found| found == series), 20);
     });
 }
 

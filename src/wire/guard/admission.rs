@@ -1,9 +1,7 @@
 //! How many calls are taken on at once: who finds no place is told so at once, and nobody waits for one.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::service::Error;
 use crate::settings::Limits;
@@ -11,9 +9,6 @@ use crate::telemetry::{Class, Metrics};
 
 /// The most looks at the health at once, and the most who watch it: it is open to everybody, so they get no more.
 const HEALTH_MAX: usize = 64;
-
-/// When a refused caller may try again, in milliseconds: a span, so that they do not come back all at once.
-const RETRY_MS: std::ops::Range<u64> = 100..500;
 
 /// The places there are, shared by all workers.
 #[derive(Debug)]
@@ -23,8 +18,6 @@ pub(super) struct Admission {
     /// For each class, in their order.
     classes: [Bulkhead; Class::ALL.len()],
     metrics: Arc<Metrics>,
-    refused: AtomicU64,
-    seed: RandomState,
 }
 
 impl Admission {
@@ -37,8 +30,7 @@ impl Admission {
             Class::Health | Class::HealthWatch => HEALTH_MAX,
         };
         let classes = Class::ALL.map(|class| Bulkhead::new(max(class)));
-        let (refused, seed) = (AtomicU64::new(0), RandomState::new());
-        Self { all: Bulkhead::new(limits.in_flight), classes, metrics, refused, seed }
+        Self { all: Bulkhead::new(limits.in_flight), classes, metrics }
     }
 
     /// A place, or none.
@@ -48,20 +40,14 @@ impl Admission {
     pub(super) fn enter(self: &Arc<Self>, class: Class) -> Result<Permit, Error> {
         let own = self.classes.get(class as usize);
         if !own.is_some_and(Bulkhead::enter) {
-            return Err(self.overloaded());
+            return Err(Error::overloaded());
         }
         if counts(class) && !self.all.enter() {
             own.map(Bulkhead::leave);
-            return Err(self.overloaded());
+            return Err(Error::overloaded());
         }
         self.metrics.admissions.entered(class);
         Ok(Permit { admission: Arc::clone(self), class })
-    }
-
-    fn overloaded(&self) -> Error {
-        let drawn = self.seed.hash_one(self.refused.fetch_add(1, Ordering::Relaxed));
-        let span = RETRY_MS.end - RETRY_MS.start;
-        Error::Overloaded { retry: Duration::from_millis(RETRY_MS.start + drawn % span) }
     }
 }
 
