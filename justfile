@@ -27,6 +27,10 @@ hostile:
 overload *arguments="--report docs/overload.md":
     cargo test --release --locked --test overload -- full {{ arguments }}
 
+# Each target of fuzz/ for a minute, or for so many seconds (needs nightly Rust and cargo-fuzz).
+fuzz seconds="60" *targets:
+    ./scripts/fuzz.sh {{ seconds }} {{ targets }}
+
 fmt:
     cargo fmt --all
 
