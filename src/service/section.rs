@@ -201,8 +201,9 @@ fn apply_defaults(draft: &mut Draft<'_>, whose: &Whose, which: Which) -> Result<
     draft.compare_tenant_revision()?;
     let members: Vec<&Member> = match whose {
         Whose::Members(ids) => {
-            let named =
-                |id: &MemberId| draft.member(id).map_err(|error| error.at(|| format!("member_ids: {id}")));
+            // Of an id as much as errors repeat of any text.
+            let field = |id: &MemberId| format!("member_ids: {:.64}", id.as_str());
+            let named = |id: &MemberId| draft.member(id).map_err(|error| error.at(|| field(id)));
             ids.iter().map(named).collect::<Result<_, _>>()?
         }
         Whose::Everyone => draft.state.members.values().filter(|member| member.status.is_live()).collect(),
