@@ -55,28 +55,30 @@ pub(super) fn named(rpc: &str, error: &Error) -> Status {
     Status::with_error_details(code(error), text(error, told.len()), details)
 }
 
-/// What is wrong with each field; of very many, the first ones.
+/// What is wrong with each field; of very many, the first ones and the last, which then counts those that have no name.
 fn violations(error: &Error) -> Vec<(&str, String)> {
-    let all: &mut dyn Iterator<Item = (&str, String)> = match error {
+    let mut all: Vec<(&str, String)> = match error {
         Error::Invalid(violations) => {
-            &mut violations.iter().map(|violation| (&*violation.field, violation.problem.clone()))
+            violations.iter().map(|violation| (&*violation.field, violation.problem.clone())).collect()
         }
-        Error::CatalogueInvalid(lines) => &mut lines.iter().map(|line| ("document", line.clone())),
-        Error::ConfirmationMismatch => &mut std::iter::once(("confirm_slug", error.to_string())),
-        Error::ActorRequired => &mut std::iter::once(("x-doorward-actor", error.to_string())),
-        Error::RequestReused => &mut std::iter::once(("request_id", error.to_string())),
-        _ => &mut std::iter::empty(),
+        Error::CatalogueInvalid(lines) => lines.iter().map(|line| ("document", line.clone())).collect(),
+        Error::ConfirmationMismatch => vec![("confirm_slug", error.to_string())],
+        Error::ActorRequired => vec![("x-doorward-actor", error.to_string())],
+        Error::RequestReused => vec![("request_id", error.to_string())],
+        _ => Vec::new(),
     };
-    let mut bytes = 0;
-    all.map(|(field, problem)| (field, cut(problem, VIOLATION_BYTES_MAX)))
-        .take_while(|(field, problem)| {
-            bytes += field.len() + problem.len();
-            bytes <= VIOLATIONS_BYTES_MAX
-        })
-        .collect()
+    let last = all.pop();
+    let bytes_of = |(field, problem): &(&str, String)| field.len() + problem.len().min(VIOLATION_BYTES_MAX);
+    let mut bytes = last.as_ref().map_or(0, bytes_of);
+    let fits = |violation: &(&str, String)| {
+        bytes += bytes_of(violation);
+        bytes <= VIOLATIONS_BYTES_MAX
+    };
+    let told = all.into_iter().take_while(fits).chain(last);
+    told.map(|(field, problem)| (field, cut(problem, VIOLATION_BYTES_MAX))).collect()
 }
 
-/// The text, and how many violations it and the details leave out.
+/// The text; where it or the details leave something out, it says so.
 fn text(error: &Error, told: usize) -> String {
     let all = match error {
         Error::Invalid(violations) => violations.len(),
@@ -84,10 +86,7 @@ fn text(error: &Error, told: usize) -> String {
         _ => told,
     };
     let text = cut(error.to_string(), TEXT_BYTES_MAX);
-    match all.saturating_sub(told) {
-        0 => text,
-        more => format!("{text}; and {more} more"),
-    }
+    if all > told { format!("{text}; and more") } else { text }
 }
 
 /// A text of at most so many bytes.

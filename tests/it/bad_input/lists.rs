@@ -68,7 +68,7 @@ fn a_page_of_less_than_nothing_is_named_and_one_of_a_billion_is_the_longest_ther
     });
 }
 
-/// The first of very many mistakes are told, and how many more there are; the answer fits into what clients take.
+/// The first of very many mistakes are told, and that there are more; the answer fits into what clients take.
 #[track_caller]
 fn cut_off<T: std::fmt::Debug>(answer: Result<T, Status>, first: &str) {
     let status = answer.expect_err("should have been refused");
@@ -76,8 +76,10 @@ fn cut_off<T: std::fmt::Debug>(answer: Result<T, Status>, first: &str) {
     let named = status.get_details_bad_request().unwrap().field_violations;
     assert_eq!(named[0].field, first);
     assert!((5..100).contains(&named.len()), "{}", named.len());
+    let (last, count) = (&named[named.len() - 1], " more mistakes: correct these first");
+    assert!(last.field == "request" && last.description.ends_with(count), "{last:?}");
     let text = refused(Err::<(), _>(status), Code::InvalidArgument, "INVALID_FIELD");
-    assert!(text.ends_with(" more"), "{text}");
+    assert!(text.ends_with("; and more"), "{text}");
 }
 
 #[test]
