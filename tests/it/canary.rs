@@ -120,8 +120,8 @@ fn heard(database: &[(&str, &str)], planted: &mut Planted, stop: impl FnOnce()) 
     });
     stop();
     runtime.block_on(async {
-        probe.present_everything(planted, &provider, &signer).await;
-        probe.ask_everything(planted).await;
+        // Each of these waits for a database that does not come.
+        probe.ask_every(12, planted).await;
     });
     let (_, metrics) = get(&server.admin, "/metrics");
     let stdout = server.lines_until_now().join("\n");

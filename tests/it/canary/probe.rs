@@ -191,10 +191,15 @@ impl Probe {
 
     /// A good request of every RPC.
     pub(super) async fn ask_everything(&mut self, planted: &Planted) {
+        self.ask_every(1, planted).await;
+    }
+
+    /// The same of one RPC in so many.
+    pub(super) async fn ask_every(&mut self, nth: usize, planted: &Planted) {
         let headers = bearer(&self.operator.clone());
         // A stream that is let in goes on, and has no end to wait for.
         let ends = |method: &MethodDescriptor| method.is_client_streaming() || !method.is_server_streaming();
-        for method in methods().into_iter().filter(ends) {
+        for method in methods().into_iter().filter(ends).step_by(nth) {
             let mut request = requests::request(&method.input(), OWN, true);
             if method.input().get_field_by_name("display_name").is_some() {
                 request.set_field_by_name("display_name", Value::String(planted.people[1].clone()));
