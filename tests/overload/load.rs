@@ -133,10 +133,12 @@ impl Load {
         connections: &Connections,
         (calls, tally): (&mut JoinSet<()>, &Arc<Mutex<Tally>>),
     ) {
+        if segment.rate <= 0.0 {
+            return tokio::time::sleep_until((began + segment.lasting).into()).await;
+        }
         let mut burst = 0;
         for number in (thread..).step_by(self.threads) {
-            let due = Duration::from_secs_f64(number as f64 / segment.rate.max(f64::MIN_POSITIVE))
-                .min(segment.lasting);
+            let due = Duration::from_secs_f64(number as f64 / segment.rate).min(segment.lasting);
             if began + due > Instant::now() {
                 tokio::time::sleep_until((began + due).into()).await;
                 burst = 0;

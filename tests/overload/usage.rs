@@ -55,6 +55,15 @@ impl Samples {
     }
 }
 
+/// Work that is watched; it has ended when this is dropped, also by a panic.
+struct Watched<'a>(&'a AtomicBool);
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 struct Stat {
     name: String,
     parent: u32,
@@ -90,9 +99,8 @@ impl Processes {
                     std::thread::sleep(BETWEEN_SAMPLES);
                 }
             });
-            let result = work();
-            done.store(true, Ordering::Relaxed);
-            result
+            let _watched = Watched(&done);
+            work()
         });
         let mut samples = samples.into_inner().unwrap();
         samples.push(self.sample());
