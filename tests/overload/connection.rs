@@ -22,7 +22,7 @@ use crate::world::Question;
 /// How many calls may be outstanding on one connection: fewer than a server lets be.
 const OUTSTANDING_MAX: usize = 100;
 /// After which time a call counts as never answered.
-const FOR_EVER: Duration = Duration::from_secs(30);
+const FOR_EVER: Duration = Duration::from_secs(60);
 const STATUS: &str = "grpc-status";
 const DETAILS: &str = "grpc-status-details-bin";
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
