@@ -107,8 +107,6 @@ if ((${#missing[@]})); then
 fi
 
 cargo test --workspace --locked "$@"
-# A server asked for more than it can do: a short run, which noise cannot fail.
-if [[ $# == 0 ]]; then cargo test --locked --test overload -- smoke; fi
 # One more build: with ways to get the protocol wrong, every one of which real replicas under faults must show, and with
 # what fuzzing does, over its seeds.
 if [[ $# == 0 ]]; then cargo test --locked --features slips,fuzzing --test fuzz_seeds --test chaos; fi
