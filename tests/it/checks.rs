@@ -241,8 +241,9 @@ on_both!(an_answer_says_until_when_it_holds, |server| {
 });
 
 on_both!(what_is_not_built_says_so, |server| {
-    let list = proto::ListServiceCredentialsRequest::default();
-    refused(server.operator().list_service_credentials(list).await, Code::Unimplemented, "NOT_IMPLEMENTED");
+    let none = tokio_stream::iter(Vec::<proto::StreamCheckAccessRequest>::new());
+    let answer = server.operator().stream_check_access(none).await.map(drop);
+    refused(answer, Code::Unimplemented, "NOT_IMPLEMENTED");
 });
 
 on_both!(health_needs_no_token_and_reflection_does, |server| {
