@@ -1,5 +1,7 @@
 //! The targets of fuzzing over their committed seeds, and over the same seeds with changes: what fuzzing has found stays
 //! found. It knows seeds as files, and of each target no more than its name.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "how long it may take is part of it")]
 
 #[path = "../it/matrix/requests.rs"]
 mod requests;
