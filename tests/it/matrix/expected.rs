@@ -55,6 +55,8 @@ pub(super) fn good(rpc: &str) -> Code {
         "ResendInvitation" | "CancelInvitation" | "ActivateMember" | "ResumeTenant" => {
             Code::FailedPrecondition
         }
+        // A trial is not cancelled.
+        "CancelSubscription" => Code::FailedPrecondition,
         "AcceptInvitation" | "RotateServiceCredential" | "RevokeServiceCredential" => Code::NotFound,
         _ => Code::Ok,
     }
@@ -82,6 +84,10 @@ pub(super) fn refusal(who: &Who, rpc: &str, tenant: &str) -> Option<Code> {
     if who.kind == Kind::Nobody {
         return Some(Code::Unauthenticated);
     }
+    if who.kind == Kind::WithoutActor && !is_operators {
+        // Before anything is looked at, the tenant included.
+        return Some(Code::InvalidArgument);
+    }
     if let Some(only) = who.only
         && (is_platforms || tenant != only)
     {
@@ -98,7 +104,6 @@ pub(super) fn refusal(who: &Who, rpc: &str, tenant: &str) -> Option<Code> {
         Kind::KeyOf(own) => !is_operators && tenant == own && !NO_KEY.contains(&rpc),
         Kind::UserOf(own) => tenant == own && ONESELF.contains(&rpc),
         Kind::Powerless => false,
-        Kind::WithoutActor if !is_operators => return Some(Code::InvalidArgument),
         Kind::WithoutActor => false,
     };
     (!may).then_some(Code::PermissionDenied)
