@@ -2,6 +2,7 @@
 //! attack.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -93,15 +94,19 @@ impl Victim {
         outcome.checks
     }
 
-    /// Asks, one check after the other, while the attack runs.
+    /// Asks, one check after the other, while the attack runs; it begins when the first has been answered.
     pub(crate) fn under<T: Send>(&self, attack: impl FnOnce(&str) -> T + Send) -> Outcome<T> {
         let (honest_at, pid) = (self.server.address(), self.server.pid());
         let address = self.address().to_owned();
         let before = memory_kb(pid);
         let is_over = AtomicBool::new(false);
+        let (connected, is_connected) = mpsc::channel();
         thread::scope(|scope| {
-            let honest = scope.spawn(|| check_until(&honest_at, pid, &is_over));
-            let attacked = scope.spawn(|| {
+            let is_over = &is_over;
+            let honest = scope.spawn(move || check_until(&honest_at, pid, is_over, &connected));
+            let attacked = scope.spawn(move || {
+                // An honest client that never gets there hangs up, and says why itself.
+                let _ = is_connected.recv();
                 let attacked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| attack(&address)));
                 is_over.store(true, Ordering::SeqCst);
                 attacked
@@ -123,7 +128,12 @@ impl<T> Outcome<T> {
     }
 }
 
-fn check_until(address: &str, pid: u32, is_over: &AtomicBool) -> (u64, Vec<Duration>, Vec<String>) {
+fn check_until(
+    address: &str,
+    pid: u32,
+    is_over: &AtomicBool,
+    connected: &mpsc::Sender<()>,
+) -> (u64, Vec<Duration>, Vec<String>) {
     let (mut most, mut checks, mut failed) = (0, Vec::new(), Vec::new());
     runtime().block_on(async {
         let mut client = AccessServiceClient::connect(address.to_owned()).await.unwrap();
@@ -134,6 +144,7 @@ fn check_until(address: &str, pid: u32, is_over: &AtomicBool) -> (u64, Vec<Durat
                 Ok(answer) => failed.push(format!("{answer:?}")),
                 Err(status) => failed.push(status.to_string()),
             }
+            let _ = connected.send(());
             if checks.len().is_multiple_of(32) {
                 most = most.max(memory_kb(pid));
             }
