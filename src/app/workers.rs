@@ -67,8 +67,15 @@ impl Workers {
     }
 }
 
+/// How often a worker looks first for tasks that another thread has woken: at each turn. These are calls whose facts have
+/// come from the database. There are never more of them than the database answers, but when there are more calls to
+/// refuse than time, tokio's own 31 would let each answer wait for 31 refusals.
+const ELSEWHERE_EVERY: u32 = 1;
+
 fn run(listener: TcpListener, work: Work) {
-    let served = Builder::new_current_thread().enable_all().build().and_then(|runtime| {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().global_queue_interval(ELSEWHERE_EVERY);
+    let served = builder.build().and_then(|runtime| {
         // What is still served when this ends is cut off with the runtime.
         runtime.block_on(serve(listener, work))
     });
