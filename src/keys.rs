@@ -1,5 +1,7 @@
 //! Keys derived from the deployment's root: tags on tokens that we hand out, seals on secrets that we keep.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -24,6 +26,8 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    const ALL: [Self; 4] = [Self::Page, Self::Revision, Self::Outbox, Self::Cache];
+
     fn context(self) -> &'static str {
         match self {
             Self::Page => "doorward 2026 page token",
@@ -34,15 +38,16 @@ impl Purpose {
     }
 }
 
-/// The roots in use: what is new is made with the first, what is old is understood with either.
+/// The keys of the roots in use: what is new is made with the first, what is old is understood with either.
 #[derive(Clone)]
 pub struct Keys {
-    roots: Vec<[u8; 32]>,
+    /// For each purpose, in their order: every answer carries a tag, and deriving a key takes longer than a check.
+    of: Arc<[Tags; Purpose::ALL.len()]>,
 }
 
 impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Keys({} live)", self.roots.len())
+        f.write_str("Keys")
     }
 }
 
@@ -50,14 +55,18 @@ impl Keys {
     /// Keys of a root, and of the one that it replaces.
     #[must_use]
     pub fn new(root: [u8; 32], previous: Option<[u8; 32]>) -> Self {
-        Self { roots: std::iter::once(root).chain(previous).collect() }
+        let roots: Vec<_> = std::iter::once(root).chain(previous).collect();
+        let derived = |purpose: Purpose| Tags {
+            keys: roots.iter().map(|root| blake3::derive_key(purpose.context(), root)).collect(),
+        };
+        Self { of: Arc::new(Purpose::ALL.map(derived)) }
     }
 
     /// A token that holds a payload, readable by anyone, and a tag that only we can make.
     #[must_use]
     pub fn sign(&self, purpose: Purpose, payload: &[u8]) -> String {
         let mut token = payload.to_vec();
-        token.extend(self.tags(purpose, payload).next().unwrap_or_default());
+        token.extend(self.of(purpose).make(&[payload]));
         URL_SAFE_NO_PAD.encode(token)
     }
 
@@ -66,8 +75,7 @@ impl Keys {
     pub fn check(&self, purpose: Purpose, token: &str) -> Option<Vec<u8>> {
         let mut payload = URL_SAFE_NO_PAD.decode(token).ok()?;
         let tag = payload.split_off(payload.len().checked_sub(TAG_BYTES)?);
-        let ours = self.tags(purpose, &payload).any(|own| bool::from(own.ct_eq(&tag)));
-        ours.then_some(payload)
+        self.of(purpose).are_ours(&[&payload], &tag).then_some(payload)
     }
 
     /// Seals a secret; `context` (what it belongs to) must be the same when it is opened.
@@ -95,19 +103,21 @@ impl Keys {
     /// Tags of one purpose, for those who make and check many.
     #[must_use]
     pub fn tags_of(&self, purpose: Purpose) -> Tags {
-        Tags { keys: self.derived(purpose).collect() }
+        self.of(purpose).clone()
     }
 
-    fn derived(&self, purpose: Purpose) -> impl Iterator<Item = [u8; 32]> {
-        self.roots.iter().map(move |root| blake3::derive_key(purpose.context(), root))
-    }
-
-    fn tags(&self, purpose: Purpose, payload: &[u8]) -> impl Iterator<Item = [u8; TAG_BYTES]> {
-        self.derived(purpose).map(|key| tag(&key, &[payload]))
+    fn of(&self, purpose: Purpose) -> &Tags {
+        let [page, revision, outbox, cache] = &*self.of;
+        match purpose {
+            Purpose::Page => page,
+            Purpose::Revision => revision,
+            Purpose::Outbox => outbox,
+            Purpose::Cache => cache,
+        }
     }
 
     fn ciphers(&self, purpose: Purpose) -> impl Iterator<Item = ChaCha20Poly1305> {
-        self.derived(purpose).map(|key| ChaCha20Poly1305::new(&Key::from(key)))
+        self.of(purpose).keys.iter().map(|key| ChaCha20Poly1305::new(&Key::from(*key)))
     }
 }
 

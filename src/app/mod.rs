@@ -6,6 +6,7 @@
 mod caches;
 mod callers;
 mod connection;
+mod direct;
 mod door;
 mod greeting;
 mod listen;
@@ -209,14 +210,14 @@ impl Base {
         let grpc = AccessServiceServer::new(grpc)
             .max_decoding_message_size(MESSAGE_MAX)
             .accept_compressed(CompressionEncoding::Gzip);
-        let routes = Routes::new(health_service).add_service(grpc);
-        let routes = workers::with_reflection(routes).map_err(io::Error::other)?;
+        let routes = workers::with_reflection(Routes::new(health_service)).map_err(io::Error::other)?;
+        let served = (grpc, routes, guard);
         let (tls, watch) = self.watch(tls)?;
         let listeners = listen::shared(settings.server.listen, worker_count(&settings.server))?;
         let grpc = listen::address(&listeners, settings.server.listen)?;
         let door = Arc::new(Door::new(&settings.server, tls, Arc::clone(&self.metrics)));
         let limits = (&settings.server).into();
-        let work = Work { stop: self.stop.clone(), grace: self.grace, limits, door, routes, guard };
+        let work = Work { stop: self.stop.clone(), grace: self.grace, limits, door, served };
         let workers = Workers::start(listeners, &work)?;
         self.database.block_on(health.set_serving::<AccessServiceServer<Grpc<Layers>>>());
         self.readiness.ready();

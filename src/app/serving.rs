@@ -15,11 +15,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
-use super::caches::LayersGuard;
+use super::caches::{Layers, LayersGuard};
 use super::connection::Connection;
+use super::direct;
 use super::door::{Door, Opening, Place, Turn};
+use crate::proto::access_service_server::AccessServiceServer;
 use crate::settings;
 use crate::telemetry::{Cut, Refusal};
+use crate::wire::Grpc;
 
 /// The most bytes of a call's headers.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
@@ -48,9 +51,12 @@ impl From<&settings::Server> for Limits {
     }
 }
 
+/// The service, what else is answered, and the door before both.
+pub(super) type Served = (AccessServiceServer<Grpc<Layers>>, Routes, LayersGuard);
+
 /// Serves a connection until it ends, asked to by a future or by the client.
-type Http = Box<dyn Fn(Connection, BoxFuture<'static, ()>) -> Served + Send + Sync>;
-type Served = BoxFuture<'static, Result<(), tonic::transport::Error>>;
+type Http = Box<dyn Fn(Connection, BoxFuture<'static, ()>) -> Ended + Send + Sync>;
+type Ended = BoxFuture<'static, Result<(), tonic::transport::Error>>;
 
 /// One worker's part.
 pub(super) struct Serving {
@@ -65,7 +71,7 @@ impl Serving {
     pub(super) fn new(
         limits: Limits,
         door: Arc<Door>,
-        (routes, guard): (Routes, LayersGuard),
+        (access, others, guard): Served,
         stop: CancellationToken,
     ) -> Self {
         let router = Server::builder()
@@ -77,7 +83,8 @@ impl Serving {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .http2_adaptive_window(Some(false))
             .layer(guard.layer())
-            .add_routes(routes.prepare());
+            .layer(direct::past(access))
+            .add_routes(others.prepare());
         let http: Http = Box::new(move |connection, ended| {
             let only = stream::iter([Ok::<_, Infallible>(connection)]).chain(stream::pending());
             router.clone().serve_with_incoming_shutdown(only, ended).boxed()

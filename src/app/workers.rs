@@ -10,9 +10,8 @@ use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use super::caches::LayersGuard;
 use super::door::Door;
-use super::serving::{Limits, Serving};
+use super::serving::{Limits, Served, Serving};
 use crate::proto::FILE_DESCRIPTOR_SET;
 
 /// The threads that answer gRPC.
@@ -31,10 +30,8 @@ pub(super) struct Work {
     pub(super) limits: Limits,
     /// Through which connections come.
     pub(super) door: Arc<Door>,
-    /// What is answered.
-    pub(super) routes: Routes,
-    /// Whom and what is let through to it.
-    pub(super) guard: LayersGuard,
+    /// What is answered, and the door before it.
+    pub(super) served: Served,
 }
 
 impl Workers {
@@ -85,9 +82,9 @@ fn run(listener: TcpListener, work: Work) {
 }
 
 async fn serve(listener: TcpListener, work: Work) -> io::Result<()> {
-    let Work { stop, grace, limits, door, routes, guard } = work;
+    let Work { stop, grace, limits, door, served } = work;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let serving = Serving::new(limits, door, (routes, guard), stop.clone());
+    let serving = Serving::new(limits, door, served, stop.clone());
     let too_late = async {
         stop.cancelled().await;
         tokio::time::sleep(grace).await;

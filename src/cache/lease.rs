@@ -61,25 +61,25 @@ impl Lease {
         self.fresh.store(None);
     }
 
-    /// Just before answering from a cache, with the `fresh` that was read before the lookup.
-    pub(super) fn gate(&self, fresh: &Fresh) -> Gate {
+    /// Just before answering from a cache, with the `fresh` that was read before the lookup. Of the same look at the
+    /// clock is the database's time now: what it said last, and the time since.
+    pub(super) fn gate(&self, fresh: &Fresh) -> (Gate, Instant) {
+        let moment = self.steady.now();
+        let since = i64::try_from(moment.steady_since(fresh.at).as_micros()).unwrap_or(0);
+        (self.gate_at(fresh, moment), self.clock.from_database(fresh.now.micros().saturating_add(since)))
+    }
+
+    fn gate_at(&self, fresh: &Fresh, moment: Moment) -> Gate {
         if slips(Slip::NoGate) {
             return Gate::Open;
         }
         let newest = slips(Slip::NewerFresh).then(|| self.read()).flatten();
-        let age = self.steady.now().since(newest.as_deref().unwrap_or(fresh).at);
+        let age = moment.since(newest.as_deref().unwrap_or(fresh).at);
         match self.length {
             Some(length) if age >= length.saturating_add(self.stale) => Gate::Shut,
             Some(length) if age >= length => Gate::Degraded,
             _ => Gate::Open,
         }
-    }
-
-    /// The database's clock now: what it said last, and the time since.
-    pub(super) fn now(&self, fresh: &Fresh) -> Instant {
-        let since = self.steady.now().steady_since(fresh.at);
-        self.clock
-            .from_database(fresh.now.micros().saturating_add(i64::try_from(since.as_micros()).unwrap_or(0)))
     }
 
     /// How old the newest applied poll is; none: there is none.
@@ -107,11 +107,11 @@ mod tests {
         let (lease, steady) = lease(Some(100), 0);
         let first = fresh(&lease);
         steady.advance(Duration::from_millis(99));
-        assert_eq!(lease.gate(&first), Gate::Open);
+        assert_eq!(lease.gate(&first).0, Gate::Open);
         lease.publish(fresh(&lease));
         steady.advance(Duration::from_millis(1));
-        assert_eq!(lease.gate(&first), Gate::Shut, "a newer poll does not help");
-        assert_eq!(lease.gate(&lease.read().unwrap()), Gate::Open);
+        assert_eq!(lease.gate(&first).0, Gate::Shut, "a newer poll does not help");
+        assert_eq!(lease.gate(&lease.read().unwrap()).0, Gate::Open);
     }
 
     #[test]
@@ -119,9 +119,9 @@ mod tests {
         let (lease, steady) = lease(Some(100), 50);
         let fresh = fresh(&lease);
         steady.advance(Duration::from_millis(149));
-        assert_eq!(lease.gate(&fresh), Gate::Degraded);
+        assert_eq!(lease.gate(&fresh).0, Gate::Degraded);
         steady.advance(Duration::from_millis(1));
-        assert_eq!(lease.gate(&fresh), Gate::Shut);
+        assert_eq!(lease.gate(&fresh).0, Gate::Shut);
     }
 
     #[test]
@@ -130,7 +130,7 @@ mod tests {
         lease.publish(fresh(&lease));
         let read = lease.read().unwrap();
         steady.advance(Duration::from_secs(1 << 30));
-        assert_eq!(lease.gate(&read), Gate::Open);
+        assert_eq!(lease.gate(&read).0, Gate::Open);
         lease.revoke();
         assert!(lease.read().is_none());
     }
@@ -140,8 +140,8 @@ mod tests {
         let (lease, steady) = lease(Some(100), 0);
         let fresh = fresh(&lease);
         steady.advance(Duration::from_micros(250));
-        assert_eq!(lease.now(&fresh), Instant::from_micros(1_250));
+        assert_eq!(lease.gate(&fresh).1, Instant::from_micros(1_250));
         let earlier = Fresh { now: Instant::from_micros(10), ..fresh };
-        assert_eq!(lease.now(&earlier), Instant::from_micros(1_250));
+        assert_eq!(lease.gate(&earlier).1, Instant::from_micros(1_250));
     }
 }

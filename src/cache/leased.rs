@@ -42,7 +42,7 @@ impl<S: Snapshots> Leased<S> {
                 Looked::Found(found) => return self.pass(&fresh, found, tier, ask.freshness).await,
                 Looked::Missing(parts) if !shared_loaded && is_shared(&parts, ask) => {
                     // Many members miss it at once when it changes: one load for all of them.
-                    self.load(shared(ask, &parts)).await.ok()?;
+                    Box::pin(self.load(shared(ask, &parts))).await.ok()?;
                     shared_loaded = true;
                 }
                 Looked::Missing(_) | Looked::Empty => return None,
@@ -61,7 +61,7 @@ impl<S: Snapshots> Leased<S> {
             let Looked::Missing(parts) = &looked else { break };
             let Some(catalogue) = view.catalogue().filter(|_| parts.len() <= FAR_PARTS_MAX) else { break };
             let scope = Scope { epoch: fresh.epoch, tenant: ask.tenant.clone(), catalogue };
-            let facts = far.get(&scope, parts).await;
+            let facts = Box::pin(far.get(&scope, parts)).await;
             let found: Vec<_> =
                 parts.iter().zip(facts).filter_map(|(part, fact)| Some((part, fact?))).collect();
             if found.is_empty() {
@@ -84,8 +84,9 @@ impl<S: Snapshots> Leased<S> {
         {
             return None;
         }
-        let snapshot = found.snapshot(fresh, self.memory.lease.now(fresh), tier);
-        match self.memory.lease.gate(fresh) {
+        let (gate, now) = self.memory.lease.gate(fresh);
+        let snapshot = found.snapshot(fresh, now, tier);
+        match gate {
             Gate::Open => Some(snapshot),
             Gate::Degraded => Some(Snapshot { degraded: true, ..snapshot }),
             Gate::Shut => None,
@@ -144,7 +145,7 @@ impl<S: Snapshots> Snapshots for Leased<S> {
             }
             other => other,
         };
-        match (self.load(ask).await, degraded) {
+        match (Box::pin(self.load(ask)).await, degraded) {
             (Err(StoreError::Unavailable(_)), Some(snapshot)) => {
                 self.memory.away.mark(&self.memory.lease.steady);
                 Ok(snapshot)

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use doorward_engine::api_key::ApiKey;
 use doorward_engine::id::{KeyId, TenantId};
 use doorward_engine::member::SecretHash;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::OnceCell;
 
 use super::lease::Gate;
@@ -41,28 +43,34 @@ impl<C: Credentials> LeasedRoster<C> {
         }
         Ok(known.roster)
     }
+
+    /// In a box: it is rare, and the future of every call has this one's room in it.
+    fn below_now(&self) -> BoxFuture<'_, Result<Known, StoreError>> {
+        self.below.roster().boxed()
+    }
 }
 
 impl<C: Credentials> Credentials for LeasedRoster<C> {
     async fn roster(&self) -> Result<Known, StoreError> {
         // First the lease, then the page: what was told before the lease has turned it.
-        let Some(fresh) = self.memory.lease.read() else { return self.below.roster().await };
+        let Some(fresh) = self.memory.lease.read() else { return self.below_now().await };
         pause().await;
         let page = self.memory.roster();
-        let roster = Arc::clone(page.0.get_or_try_init(|| self.load()).await?);
-        let known = Known { roster, now: self.memory.lease.now(&fresh), epoch: fresh.epoch };
-        match self.memory.lease.gate(&fresh) {
+        let roster = Arc::clone(page.0.get_or_try_init(|| Box::pin(self.load())).await?);
+        let (gate, now) = self.memory.lease.gate(&fresh);
+        let known = Known { roster, now, epoch: fresh.epoch };
+        match gate {
             Gate::Open => Ok(known),
             // The operator has allowed answers that may be outdated while the database is away.
             Gate::Degraded if self.memory.away.is(&self.memory.lease.steady) => Ok(known),
-            Gate::Degraded => match self.below.roster().await {
+            Gate::Degraded => match self.below_now().await {
                 Err(StoreError::Unavailable(_)) => {
                     self.memory.away.mark(&self.memory.lease.steady);
                     Ok(known)
                 }
                 newer => newer,
             },
-            Gate::Shut => self.below.roster().await,
+            Gate::Shut => self.below_now().await,
         }
     }
 

@@ -110,7 +110,7 @@ impl<C: Credentials> Callers<C> {
             return self.key(id, hash).await.map(|identity| (identity, None));
         }
         if let Some(people) = self.people.as_ref().filter(|_| looks_like_a_jwt(token)) {
-            let person = people.verify(token).await?;
+            let person = Box::pin(people.verify(token)).await?;
             return Ok((Identity::Person, Some(person.user)));
         }
         // Hashes are compared, so that neither the token's length nor a common beginning shows.
@@ -133,7 +133,7 @@ impl<C: Credentials> Callers<C> {
 
     async fn key(&self, id: &str, hash: SecretHash) -> Result<Identity, Refusal> {
         let id = KeyId::parse(id).map_err(|_| Refusal::Invalid)?;
-        let (tenant, key) = self.stored.key_by_secret(id, hash).await?.ok_or(Refusal::Invalid)?;
+        let (tenant, key) = Box::pin(self.stored.key_by_secret(id, hash)).await?.ok_or(Refusal::Invalid)?;
         Ok(Identity::Key(Arc::new(TenantKey { tenant, key })))
     }
 

@@ -9,6 +9,7 @@ pub mod oidc;
 pub mod secret;
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use doorward_engine::api_key::ApiKey;
@@ -26,7 +27,7 @@ pub struct Caller {
     /// The user whose authority counts: whom a service or the operator acts for (`x-doorward-actor`), or the person.
     pub actor: Option<UserId>,
     /// The address of their connection.
-    pub peer: Option<String>,
+    pub peer: Option<SocketAddr>,
     /// The trace that their call belongs to.
     pub trace_id: Option<String>,
 }

@@ -155,7 +155,7 @@ impl<B: Backend> Service<B> {
             request: control.request,
             validate_only: control.validate_only,
             wait: control.wait,
-            peer: caller.peer.clone(),
+            peer: caller.peer.map(|peer| peer.to_string()),
             trace_id: caller.trace_id.clone(),
         };
         let expected = control.expected_revision;

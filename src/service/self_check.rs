@@ -34,7 +34,8 @@ impl<B: Backend> Service<B> {
         }
         let resources = item.reference().into_iter().collect();
         let (tenant, freshness) = (inquiry.tenant.clone(), Freshness::Fully);
-        let again = self.resolver.snapshot(tenant, &inquiry.subject, resources, freshness);
+        // Seldom: it takes no room in the future of every check.
+        let again = Box::pin(self.resolver.snapshot(tenant, &inquiry.subject, resources, freshness));
         let outcome = match timeout(PATIENCE, again).await {
             Ok(Ok(again)) => compare(inquiry, item, cached, decision, again),
             Ok(Err(_)) | Err(_) => SelfCheck::Unavailable,

@@ -1,27 +1,21 @@
 //! Counts and durations, as Prometheus reads them. Every label comes from a closed set: no caller can add a series.
 
-use std::time::Duration;
-
 use doorward_engine::reason::Reason;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 use super::admission::Admissions;
 use super::audit::Audit;
 use super::caches::Caches;
 use super::connections::Connections;
+use super::durations::Durations;
 use super::people::People;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// Upper bounds of the durations' buckets, in seconds: from 100 µs on, a check's place, to a mutation's deadline.
-const BUCKETS: [f64; 14] =
-    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
 /// Where the facts of a decision may come from.
 const TIERS: [&str; 3] = ["near", "far", "store"];
@@ -104,12 +98,6 @@ impl FarOutcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallLabels {
-    rpc: &'static str,
-    code: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CheckLabels {
     decision: &'static str,
     reason: &'static str,
@@ -131,12 +119,13 @@ struct FarLabels {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    calls: Family<CallLabels, Histogram, fn() -> Histogram>,
     /// A counter for each reason, in their order, and each tier: a check takes no lock.
     checks: Vec<(&'static str, Vec<Counter>)>,
     mutations: Family<MutationLabels, Counter>,
     /// A counter for each outcome, in their order.
     far: [Counter; FarOutcome::ALL.len()],
+    /// How long calls took.
+    pub durations: Durations,
     /// Those of what is taken on.
     pub admissions: Admissions,
     /// Those of the caches.
@@ -160,13 +149,7 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::default();
-        let calls = Family::new_with_constructor(histogram as fn() -> Histogram);
-        registry.register_with_unit(
-            "rpc_server_call_duration",
-            "How long calls took, by RPC and gRPC status code",
-            Unit::Seconds,
-            calls.clone(),
-        );
+        let durations = Durations::registered(&mut registry);
         let checks = Family::<CheckLabels, Counter>::default();
         registry.register(
             "doorward_checks",
@@ -192,12 +175,7 @@ impl Metrics {
         let people = People::registered(&mut registry);
         let connections = Connections::registered(&mut registry);
         let audit = Audit::registered(&mut registry);
-        Self { registry, calls, checks, mutations, far, admissions, caches, people, connections, audit }
-    }
-
-    /// A call has ended.
-    pub fn call(&self, rpc: &'static str, code: &'static str, took: Duration) {
-        self.calls.get_or_create(&CallLabels { rpc, code }).observe(took.as_secs_f64());
+        Self { registry, durations, checks, mutations, far, admissions, caches, people, connections, audit }
     }
 
     /// A question was decided, with facts of a tier.
@@ -237,18 +215,16 @@ fn labels(reason: Reason, tier: &'static str) -> CheckLabels {
     CheckLabels { decision, reason: reason.name(), tier }
 }
 
-fn histogram() -> Histogram {
-    Histogram::new(BUCKETS)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn what_happened_is_counted_under_the_names_that_dashboards_use() {
         let metrics = Metrics::new();
-        metrics.call("CheckAccess", "OK", Duration::from_micros(150));
+        metrics.durations.of("CheckAccess", "OK").observe(Duration::from_micros(150));
         metrics.check(Reason::RoleAdmin, "near");
         metrics.check(Reason::NotGranted, "store");
         metrics.check(Reason::NotGranted, "store");

@@ -4,6 +4,7 @@ mod admission;
 mod audit;
 mod caches;
 mod connections;
+mod durations;
 mod metrics;
 mod people;
 
@@ -17,6 +18,7 @@ pub use self::admission::{Admissions, Class, Decline};
 pub use self::audit::{Audit, DenialOutcome};
 pub use self::caches::{Caches, PollOutcome, SelfCheck};
 pub use self::connections::{Connections, Cut, Refusal};
+pub use self::durations::{Durations, Series};
 pub use self::metrics::{CONTENT_TYPE, FarOutcome, Metrics, Outcome};
 pub use self::people::{KeyFetch, People, Verification};
 

@@ -32,7 +32,7 @@ pub(super) async fn identify<C: Credentials>(
     Ok(Caller {
         identity,
         actor: person.or(actor),
-        peer: peer_address(extensions).map(|peer| peer.to_string()),
+        peer: peer_address(extensions),
         trace_id: trace_id(headers),
     })
 }

@@ -159,7 +159,7 @@ fn denial(operation: Operation, caller: Caller, tenant: &str) -> Denial {
         operation: operation.name(),
         caller: caller.name().into_owned(),
         actor: caller.actor.map(String::from),
-        peer: caller.peer,
+        peer: caller.peer.map(|peer| peer.to_string()),
         trace_id: caller.trace_id,
     }
 }

@@ -1,13 +1,12 @@
 //! How often one caller may call in one tenant: token buckets. It does not know whether the tenant is there, or theirs.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use doorward_engine::id::UserId;
+use doorward_engine::id::{CredentialId, KeyId, TenantId, UserId};
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
@@ -71,9 +70,21 @@ impl Rates {
 }
 
 /// Whom a bucket belongs to: the actor is part of it where it is the person who calls, and not where a service names one.
-fn whose(caller: &Caller) -> (Cow<'static, str>, Option<&UserId>) {
-    let person = matches!(caller.identity, Identity::Person).then_some(caller.actor.as_ref());
-    (caller.name(), person.flatten())
+fn whose(caller: &Caller) -> Whose<'_> {
+    match &caller.identity {
+        Identity::Operator => Whose::Operator,
+        Identity::Service(service) => Whose::Service(&service.id),
+        Identity::Person => Whose::Person(caller.actor.as_ref()),
+        Identity::Key(found) => Whose::Key(&found.tenant, &found.key.id),
+    }
+}
+
+#[derive(Hash)]
+enum Whose<'c> {
+    Operator,
+    Service(&'c CredentialId),
+    Person(Option<&'c UserId>),
+    Key(&'c TenantId, &'c KeyId),
 }
 
 type Limiter = RateLimiter<u64, DashMapStateStore<u64>, Ticks, NoOpMiddleware<Duration>>;

@@ -99,7 +99,7 @@ impl Fields {
     fn scope(&mut self, path: &str, scope: proto::ApiKeyScope) -> Option<Scope> {
         match scope.scope {
             Some(Wire::Section(section)) => {
-                self.parse(&format!("{path}.section"), &section, SectionPath::parse).map(Scope::Section)
+                self.parse(format_args!("{path}.section"), &section, SectionPath::parse).map(Scope::Section)
             }
             Some(Wire::Resource(scope)) => {
                 self.resource_scope(&format!("{path}.resource"), &scope).map(Scope::Resource)
@@ -113,8 +113,8 @@ impl Fields {
     }
 
     fn resource_scope(&mut self, path: &str, scope: &proto::ResourceScope) -> Option<ResourceScope> {
-        let kind = self.parse(&format!("{path}.type"), &scope.r#type, TypeKey::parse);
-        let action = self.parse(&format!("{path}.action"), &scope.action, ActionKey::parse);
+        let kind = self.parse(format_args!("{path}.type"), &scope.r#type, TypeKey::parse);
+        let action = self.parse(format_args!("{path}.action"), &scope.action, ActionKey::parse);
         let field = format!("{path}.resource_ids");
         if scope.resource_ids.len() > LIST_MAX {
             let problem = format!("has {} entries: expected at most {LIST_MAX}", scope.resource_ids.len());

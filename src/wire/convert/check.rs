@@ -1,5 +1,7 @@
 //! Questions and their answers.
 
+use std::fmt::Display;
+
 use doorward_engine::contact::{Country, Domain};
 use doorward_engine::decide::Decision;
 use doorward_engine::explain::{Outcome, Step};
@@ -68,7 +70,7 @@ pub(in crate::wire) async fn batch_check_access<B: Backend>(
         let items: Vec<_> = checks
             .into_iter()
             .enumerate()
-            .map(|(at, check)| fields.item(&format!("checks[{at}]."), check.action, check.resource))
+            .map(|(at, check)| fields.item(format_args!("checks[{at}]."), check.action, check.resource))
             .collect();
         items.into_iter().collect::<Option<Vec<_>>>()
     });
@@ -141,11 +143,11 @@ pub(super) struct Asked<'r> {
 }
 
 impl Fields {
-    fn item(&mut self, at: &str, action: String, resource: Option<proto::Resource>) -> Option<Item> {
+    fn item(&mut self, at: impl Display, action: String, resource: Option<proto::Resource>) -> Option<Item> {
         if action.is_empty() {
-            self.wrong(format!("{at}action"), "is missing: expected an action of the resource's type");
+            self.wrong(format_args!("{at}action"), "is missing: expected an action of the resource's type");
         }
-        let reference = self.reference(&format!("{at}resource"), resource);
+        let reference = self.reference(format_args!("{at}resource"), resource);
         reference.filter(|_| !action.is_empty()).map(|(kind, id): (String, ResourceId)| Item {
             action,
             kind,

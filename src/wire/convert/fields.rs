@@ -1,5 +1,7 @@
 //! A request's fields: parsed one by one, the mistakes collected, the values handed out only if there are none.
 
+use std::fmt::Display;
+
 use doorward_engine::id::{IdError, ResourceId, ResourceRef, Revision, TypeKey};
 use doorward_engine::instant::Instant;
 use prost::Message;
@@ -27,9 +29,9 @@ pub(in crate::wire) struct Fields {
 
 impl Fields {
     /// Remembers a mistake.
-    pub(in crate::wire) fn wrong(&mut self, field: impl Into<String>, problem: impl std::fmt::Display) {
+    pub(in crate::wire) fn wrong(&mut self, field: impl Display, problem: impl Display) {
         if self.violations.len() < VIOLATIONS_MAX {
-            self.violations.push(Violation::new(field, problem));
+            self.violations.push(Violation::new(field.to_string(), problem));
         } else {
             self.more += 1;
         }
@@ -38,7 +40,7 @@ impl Fields {
     /// A field that must be there.
     pub(in crate::wire) fn parse<T>(
         &mut self,
-        field: &str,
+        field: impl Display,
         text: &str,
         parse: impl FnOnce(&str) -> Result<T, IdError>,
     ) -> Option<T> {
@@ -53,7 +55,7 @@ impl Fields {
     /// A field that may be left empty: `Some(None)` then.
     pub(in crate::wire) fn optional<T>(
         &mut self,
-        field: &str,
+        field: impl Display,
         text: &str,
         parse: impl FnOnce(&str) -> Result<T, IdError>,
     ) -> Option<Option<T>> {
@@ -63,7 +65,7 @@ impl Fields {
     /// An enum's value, anything but UNSPECIFIED.
     pub(in crate::wire) fn choice<E: TryFrom<i32> + Into<i32>>(
         &mut self,
-        field: &str,
+        field: impl Display,
         value: i32,
         allowed: &str,
     ) -> Option<E> {
@@ -75,7 +77,7 @@ impl Fields {
     }
 
     /// A message that must be there.
-    pub(in crate::wire) fn message<T>(&mut self, field: &str, message: Option<T>) -> Option<T> {
+    pub(in crate::wire) fn message<T>(&mut self, field: impl Display, message: Option<T>) -> Option<T> {
         if message.is_none() {
             self.wrong(field, "is missing");
         }
@@ -83,7 +85,7 @@ impl Fields {
     }
 
     /// A list of one to [`LIST_MAX`] entries.
-    pub(in crate::wire) fn list<T>(&mut self, field: &str, entries: Vec<T>) -> Option<Vec<T>> {
+    pub(in crate::wire) fn list<T>(&mut self, field: impl Display, entries: Vec<T>) -> Option<Vec<T>> {
         let fits = (1..=LIST_MAX).contains(&entries.len());
         if !fits {
             self.wrong(field, format!("has {} entries: expected 1 to {LIST_MAX}", entries.len()));
@@ -94,7 +96,7 @@ impl Fields {
     /// An instant that may be left out: `Some(None)` then.
     pub(in crate::wire) fn instant(
         &mut self,
-        field: &str,
+        field: impl Display,
         time: Option<prost_types::Timestamp>,
     ) -> Option<Option<Instant>> {
         let Some(time) = time else { return Some(None) };
@@ -115,13 +117,13 @@ impl Fields {
     /// The type and id of what a question or a grant is about; the type is the catalogue's to know.
     pub(in crate::wire) fn reference(
         &mut self,
-        field: &str,
+        field: impl Display,
         resource: Option<proto::Resource>,
     ) -> Option<(String, ResourceId)> {
-        let resource = self.message(field, resource)?;
-        let id = self.parse(&format!("{field}.id"), &resource.id, ResourceId::parse);
+        let resource = self.message(&field, resource)?;
+        let id = self.parse(format_args!("{field}.id"), &resource.id, ResourceId::parse);
         if resource.r#type.is_empty() {
-            self.wrong(format!("{field}.type"), "is missing: expected `section` or a resource type");
+            self.wrong(format_args!("{field}.type"), "is missing: expected `section` or a resource type");
             return None;
         }
         id.map(|id| (resource.r#type, id))
@@ -130,12 +132,12 @@ impl Fields {
     /// A resource that is registered, or that a grant is for: its type is one that can be.
     pub(in crate::wire) fn resource(
         &mut self,
-        field: &str,
+        field: impl Display,
         resource: Option<proto::Resource>,
     ) -> Option<ResourceRef> {
-        let resource = self.message(field, resource)?;
-        let kind = self.parse(&format!("{field}.type"), &resource.r#type, TypeKey::parse);
-        let id = self.parse(&format!("{field}.id"), &resource.id, ResourceId::parse);
+        let resource = self.message(&field, resource)?;
+        let kind = self.parse(format_args!("{field}.type"), &resource.r#type, TypeKey::parse);
+        let id = self.parse(format_args!("{field}.id"), &resource.id, ResourceId::parse);
         Some(ResourceRef { kind: kind?, id: id? })
     }
 

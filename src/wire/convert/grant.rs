@@ -95,14 +95,14 @@ fn changes(fields: &mut Fields, changes: Vec<proto::GrantChange>) -> Option<Vec<
 
 fn change_at(fields: &mut Fields, at: usize, change: proto::GrantChange) -> Option<GrantChange> {
     let field = |name: &str| format!("changes[{at}].{name}");
-    let member = fields.parse(&field("member_id"), &change.member_id, MemberId::parse);
-    let resource = fields.resource(&field("resource"), change.resource);
+    let member = fields.parse(field("member_id"), &change.member_id, MemberId::parse);
+    let resource = fields.resource(field("resource"), change.resource);
     if !change.granted && change.expires_at.is_some() {
         let problem = "is given for a grant that is to be removed: leave it out";
         fields.wrong(field("expires_at"), problem);
         return None;
     }
-    let expires_at = fields.instant(&field("expires_at"), change.expires_at)?;
+    let expires_at = fields.instant(field("expires_at"), change.expires_at)?;
     let grant = change.granted.then_some(Grant { expires_at });
     Some(GrantChange { member: member?, resource: resource?, grant })
 }

@@ -151,10 +151,11 @@ impl Fields {
     }
 
     fn invitee(&mut self, path: &str, invitee: proto::Invitee) -> Option<Invitee> {
-        let email = self.parse(&format!("{path}email"), &invitee.email, parse_email);
+        let email = self.parse(format_args!("{path}email"), &invitee.email, parse_email);
         let role = self.role(&format!("{path}role"), invitee.role);
-        let display_name = self.optional(&format!("{path}display_name"), &invitee.display_name, Name::parse);
-        let id = self.optional(&format!("{path}member_id"), &invitee.member_id, MemberId::parse);
+        let display_name =
+            self.optional(format_args!("{path}display_name"), &invitee.display_name, Name::parse);
+        let id = self.optional(format_args!("{path}member_id"), &invitee.member_id, MemberId::parse);
         let field = format!("{path}sections");
         if role == Some(Role::Admin) && !invitee.sections.is_empty() {
             self.wrong(&field, "is given for an ADMIN, who has every section: expected none");
@@ -211,8 +212,8 @@ impl Fields {
     }
 
     fn grant(&mut self, path: &str, grant: proto::GrantInput) -> Option<(ResourceRef, Grant)> {
-        let expires_at = self.instant(&format!("{path}.expires_at"), grant.expires_at);
-        let resource = self.resource(&format!("{path}.resource"), grant.resource)?;
+        let expires_at = self.instant(format_args!("{path}.expires_at"), grant.expires_at);
+        let resource = self.resource(format_args!("{path}.resource"), grant.resource)?;
         Some((resource, Grant { expires_at: expires_at? }))
     }
 

@@ -13,24 +13,24 @@ use tonic::codegen::Bytes;
 use tonic::{Code, Status};
 
 use super::admission::Permit;
+use super::counts::Counts;
 use super::remap;
 use super::route::{Route, Target};
 use crate::clock::Stopwatch;
 use crate::service::Error;
-use crate::telemetry::{Decline, Metrics, Outcome};
-use crate::wire::code_name;
+use crate::telemetry::{Decline, Outcome};
 
 /// A call, counted once: with the code that it ends with, or as CANCELLED where its caller goes before.
 pub(super) struct Call {
     pub(super) target: Target,
     pub(super) stopwatch: Stopwatch,
-    pub(super) metrics: Arc<Metrics>,
+    pub(super) counts: Arc<Counts>,
     pub(super) code: Code,
 }
 
 impl Call {
-    pub(super) fn begun(target: Target, stopwatch: Stopwatch, metrics: Arc<Metrics>) -> Self {
-        Self { target, stopwatch, metrics, code: Code::Cancelled }
+    pub(super) fn begun(target: Target, stopwatch: Stopwatch, counts: Arc<Counts>) -> Self {
+        Self { target, stopwatch, counts, code: Code::Cancelled }
     }
 
     /// The answer to a call that is not handled, or not any more: an error without a body.
@@ -50,13 +50,13 @@ impl Call {
             _ => None,
         };
         if let Some(refusal) = refusal {
-            self.metrics.admissions.refused(self.target.class, refusal);
+            self.counts.metrics.admissions.refused(self.target.class, refusal);
         }
         // What has got further counts itself, whenever it ends.
         let ended_here = !matches!(error, Error::DeadlineExceeded { .. } | Error::Internal(_));
         if let (Route::Rpc(operation), true, true) = (self.target.route, self.target.is_mutation, ended_here)
         {
-            self.metrics.mutation(operation.name(), Outcome::Refused);
+            self.counts.metrics.mutation(operation.name(), Outcome::Refused);
         }
     }
 }
@@ -64,7 +64,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if let Route::Rpc(operation) = self.target.route {
-            self.metrics.call(operation.name(), code_name(self.code), self.stopwatch.elapsed());
+            self.counts.call(operation, self.code, self.stopwatch.elapsed());
         }
     }
 }

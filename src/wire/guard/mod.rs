@@ -6,12 +6,14 @@
 
 mod admission;
 mod answer;
+mod counts;
 pub(super) mod deadline;
 mod remap;
 mod route;
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +28,7 @@ use tower::{Layer, Service, service_fn};
 use self::admission::{Admission, Permit};
 use self::answer::Call;
 pub use self::answer::Guarded;
+use self::counts::Counts;
 use self::route::{Route, Routes, Target};
 use super::denial;
 use super::identify::identify;
@@ -55,7 +58,7 @@ struct Inner<C> {
     denied: Denied,
     check_deadline: Duration,
     admin_deadline: Duration,
-    metrics: Arc<Metrics>,
+    counts: Arc<Counts>,
 }
 
 impl<C: Credentials> Guard<C> {
@@ -69,7 +72,7 @@ impl<C: Credentials> Guard<C> {
             denied,
             check_deadline: Duration::from_millis(limits.check_deadline_ms),
             admin_deadline: Duration::from_millis(limits.admin_deadline_ms),
-            metrics,
+            counts: Arc::new(Counts::over(metrics)),
         }))
     }
 
@@ -111,7 +114,7 @@ impl<C: Credentials> Inner<C> {
         S: Send + 'static,
     {
         let target = self.routes.find(request.uri().path());
-        let call = Call::begun(target, stopwatch, Arc::clone(&self.metrics));
+        let call = Call::begun(target, stopwatch, Arc::clone(&self.counts));
         let permit = match self.admission.enter(target.class) {
             Ok(permit) => permit,
             Err(error) => return call.refuse(&error),
@@ -120,13 +123,14 @@ impl<C: Credentials> Inner<C> {
         let cap = target.cap(self.check_deadline, self.admin_deadline);
         let limit = deadline::limit(asked.as_ref().copied().unwrap_or_default(), cap);
         let until = limit.and_then(|limit| stopwatch.after(limit)).map(Instant::from_std);
-        let served = async {
+        // Pinned where it is: moved, it would be copied, and its room would be taken twice.
+        let served = pin!(async {
             let request = self.authenticate(target, request).await?;
             if asked?.is_some_and(|asked| is_over(asked, stopwatch)) {
                 return Err(Error::DeadlineExceeded { may_be_applied: false });
             }
             handle(target, inner, request, permit).await
-        };
+        });
         // The handler is polled before the clock is looked at.
         let served = match until {
             Some(until) => timeout_at(until, served).await,
