@@ -1,6 +1,5 @@
 //! Samples for the tests of this folder: a tenant with one member, of whom something else is true at each revision.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use doorward_engine::catalogue::{SectionSet, SwitchSet};
@@ -61,7 +60,7 @@ pub(super) fn snapshot(ask: &Ask, revision: Revision) -> Snapshot {
         in_force: Arc::clone(&CATALOGUE),
         tenant: Some(Arc::new(tenant)),
         subject: SubjectFacts::Member(member),
-        resources: BTreeMap::new(),
+        resources: Vec::new(),
         revision,
         epoch: EPOCH,
         now: Instant::from_micros(0),

@@ -3,7 +3,7 @@
 //! A view is in the map before the load that fills it is sent, so that whatever the feed tells meanwhile is recorded in
 //! it. A load fills the very view that it was sent under: one that was dropped is out of reach, with its facts.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -61,7 +61,7 @@ pub(super) struct Found {
     pub(super) revision: Revision,
     tenant: Option<Arc<TenantFacts>>,
     subject: SubjectFacts,
-    resources: BTreeMap<ResourceRef, Arc<ResourceFacts>>,
+    resources: Vec<Option<ResourceFacts>>,
 }
 
 /// What a lookup came to.
@@ -173,12 +173,8 @@ impl View {
                 )
             }
         };
-        let mut resources = BTreeMap::new();
-        for resource in &ask.resources {
-            if let Some(facts) = get(PartRef::Resource(resource)).and_then(Value::into_resource) {
-                resources.insert(resource.clone(), facts);
-            }
-        }
+        let mut resource = |resource| get(PartRef::Resource(resource)).and_then(Value::into_resource);
+        let resources = ask.resources.iter().map(&mut resource).collect();
         if !missing.is_empty() {
             return Looked::Missing(missing);
         }
@@ -293,10 +289,10 @@ fn values(ask: &Ask, loaded: &Snapshot) -> Vec<(Part, Value)> {
         // Nobody was asked for, or a layer below answered of another kind of subject.
         _ => {}
     }
-    let resource = |resource: &ResourceRef| {
-        (Part::Resource(resource.clone()), Value::Resource(loaded.resources.get(resource).cloned()))
+    let resource = |(resource, facts): (&ResourceRef, &Option<ResourceFacts>)| {
+        (Part::Resource(resource.clone()), Value::Resource(*facts))
     };
-    values.extend(ask.resources.iter().map(resource));
+    values.extend(ask.resources.iter().zip(&loaded.resources).map(resource));
     values
 }
 

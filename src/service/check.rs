@@ -71,8 +71,8 @@ impl<B: Backend> Service<B> {
         item: Item,
     ) -> Result<Checked<Decision>, Error> {
         self.may_ask(caller, Operation::CheckAccess, &inquiry).await?;
-        let snapshot = self.gather(&inquiry, std::slice::from_ref(&item)).await?;
-        let decision = ask(&snapshot, &inquiry, &item, decide).map_err(Error::from)?;
+        let snapshot = self.gather(&inquiry, Vec::from_iter(item.reference())).await?;
+        let decision = ask(&snapshot, &inquiry, (&item, FIRST), decide).map_err(Error::from)?;
         self.doubt(&inquiry, &item, &snapshot, &decision).await;
         Ok(Checked::over(&snapshot, decision))
     }
@@ -88,11 +88,17 @@ impl<B: Backend> Service<B> {
         items: Vec<Item>,
     ) -> Result<Checked<Vec<Decision>>, Error> {
         self.may_ask(caller, Operation::BatchCheckAccess, &inquiry).await?;
-        let snapshot = self.gather(&inquiry, &items).await?;
+        let mut resources = Vec::with_capacity(items.len());
+        let mut place = |item: &Item| {
+            resources.push(item.reference()?);
+            Some(resources.len() - 1)
+        };
+        let places: Vec<_> = items.iter().map(&mut place).collect();
+        let snapshot = self.gather(&inquiry, resources).await?;
         let mut answers = Vec::with_capacity(items.len());
         let mut violations = Vec::new();
-        for (at, item) in items.iter().enumerate() {
-            match ask(&snapshot, &inquiry, item, decide) {
+        for (at, (item, place)) in items.iter().zip(places).enumerate() {
+            match ask(&snapshot, &inquiry, (item, place), decide) {
                 Ok(decision) => answers.push(decision),
                 Err(violation) => violations.push(Violation {
                     field: format!("checks[{at}].{}", violation.field),
@@ -118,8 +124,8 @@ impl<B: Backend> Service<B> {
         item: Item,
     ) -> Result<Checked<Explanation>, Error> {
         self.may_ask(caller, Operation::ExplainAccess, &inquiry).await?;
-        let snapshot = self.gather(&inquiry, std::slice::from_ref(&item)).await?;
-        let explanation = ask(&snapshot, &inquiry, &item, explain).map_err(Error::from)?;
+        let snapshot = self.gather(&inquiry, Vec::from_iter(item.reference())).await?;
+        let explanation = ask(&snapshot, &inquiry, (&item, FIRST), explain).map_err(Error::from)?;
         Ok(Checked::over(&snapshot, explanation))
     }
 
@@ -155,8 +161,7 @@ impl<B: Backend> Service<B> {
         }
     }
 
-    async fn gather(&self, inquiry: &Inquiry, items: &[Item]) -> Result<Snapshot, Error> {
-        let resources = items.iter().filter_map(Item::reference).collect();
+    async fn gather(&self, inquiry: &Inquiry, resources: Vec<ResourceRef>) -> Result<Snapshot, Error> {
         let tenant = inquiry.tenant.clone();
         Ok(self.resolver.snapshot(tenant, &inquiry.subject, resources, inquiry.freshness).await?)
     }
@@ -171,15 +176,18 @@ impl Item {
     }
 }
 
-/// Puts the question to the engine. It is parsed against the catalogue that the facts were compiled against.
+/// The place of the only resource that was asked for.
+pub(super) const FIRST: Option<usize> = Some(0);
+
+/// Puts the question to the engine, with the place of its resource among those that were asked for; none: it is about a section.
+/// It is parsed against the catalogue that the facts were compiled against.
 pub(super) fn ask<T>(
     snapshot: &Snapshot,
     inquiry: &Inquiry,
-    item: &Item,
+    (item, place): (&Item, Option<usize>),
     engine: impl Fn(&doorward_engine::snapshot::Facts<'_>, &Question<'_>, Instant) -> T,
 ) -> Result<T, Violation> {
     let target = Target::parse(&snapshot.in_force.catalogue, &item.action, &item.kind, &item.id)?;
     let question = Question { target, country: inquiry.country, email_domain: inquiry.email_domain.as_ref() };
-    let reference = item.reference();
-    Ok(engine(&snapshot.facts(reference.as_ref()), &question, snapshot.now))
+    Ok(engine(&snapshot.facts(place), &question, snapshot.now))
 }

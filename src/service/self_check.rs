@@ -6,7 +6,7 @@ use std::time::Duration;
 use doorward_engine::decide::{Decision, decide};
 use tokio::time::timeout;
 
-use super::check::{Inquiry, Item, ask};
+use super::check::{FIRST, Inquiry, Item, ask};
 use super::{Backend, Service};
 use crate::store::{Freshness, Snapshot, Tier};
 use crate::telemetry::SelfCheck;
@@ -56,7 +56,7 @@ fn compare(
         return SelfCheck::Moved;
     }
     let again = Snapshot { now: cached.now, ..again };
-    match ask(&again, inquiry, item, decide) {
+    match ask(&again, inquiry, (item, FIRST), decide) {
         Ok(decided) if decided == *decision => SelfCheck::Same,
         Ok(decided) => {
             tracing::error!(
@@ -76,7 +76,6 @@ fn compare(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use doorward_engine::id::{ResourceId, Revision, TenantId, UserId};
@@ -100,7 +99,7 @@ mod tests {
             in_force: Arc::new(InForce { version: 1, digest: String::new(), document, catalogue }),
             tenant,
             subject: SubjectFacts::Member(None),
-            resources: BTreeMap::new(),
+            resources: Vec::new(),
             revision: Revision(revision),
             epoch: Epoch::default(),
             now: Instant::from_micros(now),
@@ -122,7 +121,7 @@ mod tests {
             kind: "section".to_owned(),
             id: ResourceId::parse("logs").unwrap(),
         };
-        let decision = ask(cached, &inquiry, &item, decide).unwrap();
+        let decision = ask(cached, &inquiry, (&item, FIRST), decide).unwrap();
         compare(&inquiry, &item, cached, &decision, again)
     }
 

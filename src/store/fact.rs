@@ -26,7 +26,7 @@ pub enum Value {
     /// Of `Part::Key`.
     Key(Option<Arc<KeyFacts>>),
     /// Of `Part::Resource`.
-    Resource(Option<Arc<ResourceFacts>>),
+    Resource(Option<ResourceFacts>),
 }
 
 impl Value {
@@ -56,7 +56,7 @@ impl Value {
 
     /// A resource's facts.
     #[must_use]
-    pub fn into_resource(self) -> Option<Arc<ResourceFacts>> {
+    pub fn into_resource(self) -> Option<ResourceFacts> {
         if let Self::Resource(facts) = self { facts } else { None }
     }
 

@@ -1,6 +1,5 @@
 //! The read trait of checks: one question's facts, gathered at one revision.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use doorward_engine::catalogue::Catalogue;
@@ -115,8 +114,8 @@ pub struct Snapshot {
     pub tenant: Option<Arc<TenantFacts>>,
     /// The subject's.
     pub subject: SubjectFacts,
-    /// Those of the resources that exist (a deleted one may be among them, as such).
-    pub resources: BTreeMap<ResourceRef, Arc<ResourceFacts>>,
+    /// Those of the resources that were asked for, in that order; none: there is none (a deleted one may be there, as such).
+    pub resources: Vec<Option<ResourceFacts>>,
     /// The tenant's revision; 0 where it was never created.
     pub revision: Revision,
     /// The database's epoch that they are of.
@@ -139,9 +138,9 @@ pub enum SubjectFacts {
 }
 
 impl Snapshot {
-    /// What the engine looks at, for a question about a section or about one of the resources.
+    /// What the engine looks at, for a question about the resource that was asked for at that place, or about a section.
     #[must_use]
-    pub fn facts(&self, resource: Option<&ResourceRef>) -> Facts<'_> {
+    pub fn facts(&self, resource: Option<usize>) -> Facts<'_> {
         Facts {
             catalogue: &self.in_force.catalogue,
             tenant: self.tenant.as_deref(),
@@ -149,7 +148,7 @@ impl Snapshot {
                 SubjectFacts::Member(member) => Subject::Member(member.as_deref()),
                 SubjectFacts::Key(key) => Subject::Key(key.as_deref()),
             },
-            resource: resource.and_then(|resource| self.resources.get(resource)).map(|facts| &**facts),
+            resource: resource.and_then(|at| self.resources.get(at)).and_then(Option::as_ref),
         }
     }
 }

@@ -131,7 +131,7 @@ fn body(part: &Part, value: &Value) -> Option<Vec<u8>> {
         Value::Member(facts) => written(&facts.as_deref()),
         Value::User(member) => written(member),
         Value::Key(facts) => written(&facts.as_deref()),
-        Value::Resource(facts) => written(&facts.as_deref()),
+        Value::Resource(facts) => written(facts),
     }
 }
 
@@ -141,7 +141,7 @@ fn parse(part: &Part, body: &[u8]) -> Result<Value, Rejected> {
         Part::Member(_) => Value::Member(read(body)?.map(Arc::new)),
         Part::User(_) => Value::User(read(body)?),
         Part::Key(_) => Value::Key(read(body)?.map(Arc::new)),
-        Part::Resource(_) => Value::Resource(read(body)?.map(Arc::new)),
+        Part::Resource(_) => Value::Resource(read(body)?),
         Part::Catalogue | Part::Credentials => return Err(Rejected::Identity),
     };
     if belongs(part, &value) { Ok(value) } else { Err(Rejected::Identity) }

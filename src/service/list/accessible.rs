@@ -97,10 +97,10 @@ impl<B: Backend> Service<B> {
             let size = chunk.len();
             let resources = chunk.iter().map(|candidate| candidate.resource.clone()).collect();
             let snapshot = self.facts(inquiry, resources).await?;
-            for candidate in chunk {
+            for (at, candidate) in chunk.into_iter().enumerate() {
                 let resource = &candidate.resource;
                 let target = target(&snapshot, things, &resource.id)?;
-                let decision = decided(&snapshot, inquiry, Some(resource), target);
+                let decision = decided(&snapshot, inquiry, Some(at), target);
                 let verdict = Verdict::over(&decision, differs_by_resource);
                 let key = resource.id.clone();
                 if walk.take(key, verdict, |allowed| (candidate, allowed)).is_break() {
@@ -227,12 +227,7 @@ fn violation(error: QuestionError) -> Error {
     Violation::from(QuestionError { field, ..error }).into()
 }
 
-fn decided(
-    snapshot: &Snapshot,
-    inquiry: &Inquiry,
-    resource: Option<&ResourceRef>,
-    target: Target<'_>,
-) -> Decision {
+fn decided(snapshot: &Snapshot, inquiry: &Inquiry, resource: Option<usize>, target: Target<'_>) -> Decision {
     let Inquiry { country, email_domain, .. } = inquiry;
     let question = Question { target, country: *country, email_domain: email_domain.as_ref() };
     decide(&snapshot.facts(resource), &question, snapshot.now)

@@ -11,7 +11,7 @@ use doorward_engine::snapshot::{Facts, MemberFacts, Subject};
 
 use super::{Allowed, CHUNK, CHUNKS_MAX, Found, Verdict, Walk};
 use crate::caller::Caller;
-use crate::service::check::Item;
+use crate::service::check::{FIRST, Item};
 use crate::service::error::{Error, Violation};
 use crate::service::{Backend, Operation, Service};
 use crate::store::directory::Slice;
@@ -65,7 +65,7 @@ impl<B: Backend> Service<B> {
             let size = chunk.len();
             for (member, facts) in chunk {
                 let facts = recompiled(&member, &facts, resource.as_ref(), catalogue);
-                let decision = decided(&snapshot, resource.as_ref(), &facts, &question);
+                let decision = decided(&snapshot, &facts, &question);
                 let verdict = Verdict::over(&decision, differs_by_member);
                 let with = |allowed| MemberWithAccess { member, allowed };
                 if walk.take(facts.id.clone(), verdict, with).is_break() {
@@ -92,13 +92,8 @@ fn recompiled(
     MemberFacts::over(member, resource.cloned().zip(grant), catalogue)
 }
 
-fn decided(
-    snapshot: &Snapshot,
-    resource: Option<&ResourceRef>,
-    member: &MemberFacts,
-    question: &Question<'_>,
-) -> Decision {
-    let facts = Facts { subject: Subject::Member(Some(member)), ..snapshot.facts(resource) };
+fn decided(snapshot: &Snapshot, member: &MemberFacts, question: &Question<'_>) -> Decision {
+    let facts = Facts { subject: Subject::Member(Some(member)), ..snapshot.facts(FIRST) };
     decide(&facts, question, snapshot.now)
 }
 

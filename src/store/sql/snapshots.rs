@@ -205,10 +205,7 @@ fn key_facts(row: &QueryResult, catalogue: &Catalogue) -> Result<Option<KeyFacts
     Ok(Some(KeyFacts::over(&rows::api_key(&found)?, secret, catalogue)))
 }
 
-fn resource_facts(
-    row: &QueryResult,
-    ask: &Ask,
-) -> Result<BTreeMap<ResourceRef, Arc<ResourceFacts>>, StoreError> {
+fn resource_facts(row: &QueryResult, ask: &Ask) -> Result<Vec<Option<ResourceFacts>>, StoreError> {
     let at = At { table: "resource", key: ask.tenant.as_str() };
     let text: String = row.try_get("", "resources")?;
     let found: Vec<(String, String, String)> =
@@ -217,7 +214,8 @@ fn resource_facts(
         let kind = at.parse("resource_type", &kind, TypeKey::parse)?;
         let id = at.parse("resource_id", &id, ResourceId::parse)?;
         let status = ResourceStatus::parse(&status).ok_or_else(|| at.wrong("status"))?;
-        Ok((ResourceRef { kind, id }, Arc::new(ResourceFacts { status })))
+        Ok((ResourceRef { kind, id }, ResourceFacts { status }))
     };
-    found.into_iter().map(fact).collect()
+    let found = found.into_iter().map(fact).collect::<Result<BTreeMap<_, _>, StoreError>>()?;
+    Ok(ask.resources.iter().map(|resource| found.get(resource).copied()).collect())
 }

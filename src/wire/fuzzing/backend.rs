@@ -56,7 +56,7 @@ impl Snapshots for Empty {
             in_force: Arc::clone(&self.0),
             tenant: None,
             subject: SubjectFacts::Member(None),
-            resources: BTreeMap::new(),
+            resources: Vec::new(),
             revision: Revision(0),
             epoch: self.epoch(),
             now: Instant::from_micros(1),

@@ -150,7 +150,7 @@ fn resource(id: &str) -> Part {
 
 /// A small fact of a resource.
 fn fact(revision: u64, status: ResourceStatus) -> Fact {
-    Fact { revision: Revision(revision), value: Value::Resource(Some(Arc::new(ResourceFacts { status }))) }
+    Fact { revision: Revision(revision), value: Value::Resource(Some(ResourceFacts { status })) }
 }
 
 fn member_facts(id: &str, grants: usize) -> Value {

@@ -89,10 +89,7 @@ fn every_kind() -> Vec<(Part, Value)> {
         (Part::Member(MemberId::parse("m1").unwrap()), Value::Member(Some(Arc::new(member(&catalogue))))),
         (Part::User(UserId::parse("u{1}").unwrap()), Value::User(MemberId::parse("m1").ok())),
         (Part::Key(KeyId::parse("k1").unwrap()), Value::Key(Some(Arc::new(api_key(&catalogue))))),
-        (
-            Part::Resource(resource()),
-            Value::Resource(Some(Arc::new(ResourceFacts { status: ResourceStatus::Active }))),
-        ),
+        (Part::Resource(resource()), Value::Resource(Some(ResourceFacts { status: ResourceStatus::Active }))),
     ]
 }
 
