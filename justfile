@@ -42,6 +42,10 @@ lint:
 lint-proto:
     buf lint
 
+# The chart, alerts, image and compose file, without a cluster: a minute.
+helm:
+    ./scripts/check-helm.sh
+
 # Licences, bans, sources, advisories (needs cargo-deny).
 deny:
     cargo deny --locked check

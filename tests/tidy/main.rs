@@ -3,6 +3,7 @@
 //! A failure lists every offending line and what is allowed there. Which layer may know which is in [`arrows`].
 
 mod arrows;
+mod deployment;
 mod rust;
 
 use std::fmt::Write as _;
