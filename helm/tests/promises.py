@@ -202,6 +202,23 @@ def check_long_names():
     check_all(manifests, "a long release name")
 
 
+def paths(values, before=""):
+    for name, value in values.items():
+        yield before + name
+        if isinstance(value, dict):
+            yield from paths(value, f"{before}{name}.")
+
+
+def check_readme():
+    """Every value has a place in the table, by itself or by what it is in; and what has a place is a value."""
+    rows = [line.split("|")[1] for line in (CHART / "README.md").read_text().splitlines() if line.startswith("| `")]
+    told = {name for cell in rows for name in cell.split("`")[1::2]}
+    there = set(paths(yaml.safe_load((CHART / "values.yaml").read_text())))
+    missing = [path for path in there if not any(path == one or path.startswith(f"{one}.") or one.startswith(f"{path}.") for one in told)]
+    expect(not missing, f"README.md: nothing about {sorted(missing)}")
+    expect(told <= there, f"README.md: there are no values {sorted(told - there)}")
+
+
 def check_refusals():
     files = sorted(REFUSED.glob("*.yaml"))
     expect(files, "no file of values to refuse")
@@ -220,6 +237,7 @@ def main():
     check_image()
     check_long_names()
     check_refusals()
+    check_readme()
     if faults:
         sys.exit("\n".join(dict.fromkeys(faults)))
     print(f"promises.py: {len(sys.argv) - 2} sets of values keep them, {len(list(REFUSED.glob('*.yaml')))} are refused")
