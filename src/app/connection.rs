@@ -76,6 +76,11 @@ impl Connection {
         Arc::clone(&self.end)
     }
 
+    /// To be cancelled when it is asked to end.
+    pub(super) fn ending(&self) -> CancellationToken {
+        self.peer.ending()
+    }
+
     fn is_cut(&self, cx: &Context<'_>) -> bool {
         self.end.waiting.register(cx.waker());
         self.end.is_cut.load(Ordering::Acquire)

@@ -201,7 +201,8 @@ impl Base {
         let poll = Duration::from_millis(settings.cache.poll_ms);
         let watching = Watching::new(poll, self.stop.clone());
         let service = Service::<Layers>::over(resolver, store, enforced, policy, keys.clone(), metrics);
-        let beside = (denied.clone(), watching, Arc::clone(&callers));
+        let patience = Duration::from_millis(settings.limits.check_deadline_ms);
+        let beside = (denied.clone(), watching, Arc::clone(&callers), patience);
         let guard = Guard::new(callers, denied, &settings.limits, Arc::clone(&self.metrics));
         let rates = Arc::new(Rates::new(&settings.limits, &Steady::real()));
         let grpc = Grpc::over(Arc::new(service), rates, keys, Arc::clone(&self.metrics), beside);

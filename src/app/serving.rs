@@ -141,13 +141,14 @@ impl Serving {
     async fn serve(&self, connection: Connection) {
         let end = connection.end();
         let age_max = around(self.limits.age_max);
-        let (stop, over) = (self.stop.clone(), Arc::clone(&end));
+        let (stop, over, ending) = (self.stop.clone(), Arc::clone(&end), connection.ending());
         let asked_to_end = async move {
             tokio::select! {
                 () = sleep(age_max) => {}
                 () = stop.cancelled() => {}
                 () = over.over() => {}
             }
+            ending.cancel();
         };
         let mut served = (self.http)(connection, asked_to_end.boxed());
         tokio::select! {

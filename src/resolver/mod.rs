@@ -49,8 +49,7 @@ impl<S: Snapshots> Resolver<S> {
         resources: Vec<ResourceRef>,
         freshness: Freshness,
     ) -> Result<Snapshot, StoreError> {
-        let ask = Ask { tenant, subject: subject.reference(), resources, freshness };
-        let mut snapshot = self.snapshots.snapshot(ask).await?;
+        let snapshot = self.snapshots.snapshot(subject.asked(tenant, resources, freshness)).await?;
         if let Freshness::AtLeast(seen) = freshness
             && snapshot.epoch == seen.epoch
             && snapshot.revision < seen.revision
@@ -60,16 +59,39 @@ impl<S: Snapshots> Resolver<S> {
                 snapshot.revision, seen.revision
             )));
         }
-        if let (Presented::Key(_, secret), SubjectFacts::Key(Some(key))) = (subject, &snapshot.subject)
-            && !bool::from(key.secret.0.ct_eq(&secret.0))
-        {
-            snapshot.subject = SubjectFacts::Key(None);
-        }
-        Ok(snapshot)
+        Ok(proven(subject, snapshot))
+    }
+
+    /// The facts for those of many questions whose facts are at hand, all of one lease; `subjects` are the questions'
+    /// own, in their order. The others are to be asked for one by one.
+    pub async fn at_hand<'s>(
+        &self,
+        asks: &[Ask],
+        subjects: impl Iterator<Item = &'s Presented> + Send,
+    ) -> Vec<Option<Snapshot>> {
+        let found = self.snapshots.at_hand(asks).await;
+        let proven = |(found, subject): (Option<Snapshot>, _)| found.map(|found| proven(subject, found));
+        found.into_iter().zip(subjects).map(proven).collect()
     }
 }
 
+/// Nobody, where a key's secret is another.
+fn proven(subject: &Presented, mut snapshot: Snapshot) -> Snapshot {
+    if let (Presented::Key(_, secret), SubjectFacts::Key(Some(key))) = (subject, &snapshot.subject)
+        && !bool::from(key.secret.0.ct_eq(&secret.0))
+    {
+        snapshot.subject = SubjectFacts::Key(None);
+    }
+    snapshot
+}
+
 impl Presented {
+    /// What the layers below are asked about it.
+    #[must_use]
+    pub fn asked(&self, tenant: TenantId, resources: Vec<ResourceRef>, freshness: Freshness) -> Ask {
+        Ask { tenant, subject: self.reference(), resources, freshness }
+    }
+
     fn reference(&self) -> SubjectRef {
         match self {
             Self::User(id) => SubjectRef::User(id.clone()),

@@ -59,6 +59,18 @@ impl<T> Checked<T> {
     }
 }
 
+/// What became of one of many questions that were asked together.
+#[derive(Debug)]
+pub enum AtOnce {
+    /// It was answered, from facts in memory.
+    Answered(Result<Checked<Decision>, Error>),
+    /// It has to be asked by itself: [`Service::check_later`].
+    Later {
+        /// It is one of those that are decided again.
+        doubted: bool,
+    },
+}
+
 impl<B: Backend> Service<B> {
     /// Answers one question.
     ///
@@ -71,9 +83,55 @@ impl<B: Backend> Service<B> {
         item: Item,
     ) -> Result<Checked<Decision>, Error> {
         self.may_ask(caller, Operation::CheckAccess, &inquiry).await?;
-        let snapshot = self.gather(&inquiry, Vec::from_iter(item.reference())).await?;
-        let decision = ask(&snapshot, &inquiry, (&item, FIRST), decide).map_err(Error::from)?;
-        self.doubt(&inquiry, &item, &snapshot, &decision).await;
+        self.check(&inquiry, &item, false).await
+    }
+
+    /// Answers those of many questions, about anybody and anything, that need nothing but facts in memory: all of them
+    /// under one lease. What a caller may only ask as a member of the tenant is not among them.
+    pub async fn check_at_once(&self, caller: &Caller, questions: &[(Inquiry, Item)]) -> Vec<AtOnce> {
+        let stands =
+            |inquiry: &Inquiry| authority::by_standing(caller, Operation::StreamCheckAccess, &inquiry.tenant);
+        if !questions.iter().any(|(inquiry, _)| stands(inquiry)) {
+            return questions.iter().map(|_| AtOnce::Later { doubted: false }).collect();
+        }
+        let asked = |(inquiry, item): &(Inquiry, Item)| {
+            let resources = Vec::from_iter(item.reference());
+            inquiry.subject.asked(inquiry.tenant.clone(), resources, inquiry.freshness)
+        };
+        let asks: Vec<_> = questions.iter().map(asked).collect();
+        let subjects = questions.iter().map(|(inquiry, _)| &inquiry.subject);
+        let found = self.resolver.at_hand(&asks, subjects).await;
+        let answer = |(snapshot, (inquiry, item)): (Option<Snapshot>, &(Inquiry, Item))| {
+            let Some(snapshot) = snapshot.filter(|_| stands(inquiry)) else {
+                return AtOnce::Later { doubted: false };
+            };
+            if self.doubt.is_due() {
+                return AtOnce::Later { doubted: true };
+            }
+            let decided = ask(&snapshot, inquiry, (item, FIRST), decide);
+            AtOnce::Answered(decided.map(|decision| Checked::over(&snapshot, decision)).map_err(Error::from))
+        };
+        found.into_iter().zip(questions).map(answer).collect()
+    }
+
+    /// Answers one of many questions that was not answered with the others.
+    ///
+    /// # Errors
+    /// As [`Self::check_access`].
+    pub async fn check_later(
+        &self,
+        caller: &Caller,
+        (inquiry, item): &(Inquiry, Item),
+        doubted: bool,
+    ) -> Result<Checked<Decision>, Error> {
+        self.may_ask(caller, Operation::StreamCheckAccess, inquiry).await?;
+        self.check(inquiry, item, doubted).await
+    }
+
+    async fn check(&self, inquiry: &Inquiry, item: &Item, doubted: bool) -> Result<Checked<Decision>, Error> {
+        let snapshot = self.gather(inquiry, Vec::from_iter(item.reference())).await?;
+        let decision = ask(&snapshot, inquiry, (item, FIRST), decide).map_err(Error::from)?;
+        self.doubt(inquiry, item, &snapshot, &decision, doubted).await;
         Ok(Checked::over(&snapshot, decision))
     }
 

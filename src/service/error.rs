@@ -98,9 +98,6 @@ pub enum Error {
     /// A defect: the cause is for the log.
     #[error("internal error")]
     Internal(String),
-    /// Not built yet.
-    #[error("not implemented yet")]
-    Unimplemented,
     /// More calls are in flight than are taken on.
     #[error(
         "more calls are in flight than the server takes on; nothing was done: try again after RetryInfo's time"

@@ -21,15 +21,24 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub(crate) struct Doubt(AtomicU64);
 
 impl Doubt {
-    fn is_due(&self) -> bool {
+    /// Whether the next cached answer is one of them.
+    pub(super) fn is_due(&self) -> bool {
         self.0.fetch_add(1, Ordering::Relaxed) % ONE_IN == ONE_IN - 1
     }
 }
 
 impl<B: Backend> Service<B> {
-    /// Decides a cached answer again, now and then. The answer stands; the metric tells.
-    pub(super) async fn doubt(&self, inquiry: &Inquiry, item: &Item, cached: &Snapshot, decision: &Decision) {
-        if cached.tier == Tier::Store || cached.degraded || !self.doubt.is_due() {
+    /// Decides a cached answer again, now and then, and where it was chosen for that. The answer stands; the metric tells.
+    pub(super) async fn doubt(
+        &self,
+        inquiry: &Inquiry,
+        item: &Item,
+        cached: &Snapshot,
+        decision: &Decision,
+        is_chosen: bool,
+    ) {
+        let is_cached = cached.tier != Tier::Store && !cached.degraded;
+        if !is_cached || !(is_chosen || self.doubt.is_due()) {
             return;
         }
         let resources = item.reference().into_iter().collect();

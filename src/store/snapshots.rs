@@ -18,6 +18,12 @@ pub trait Snapshots: Send + Sync + 'static {
     /// [`StoreError`] where the facts cannot be had; what does not exist is a fact, not an error.
     fn snapshot(&self, ask: Ask) -> impl Future<Output = Result<Snapshot, StoreError>> + Send;
 
+    /// The facts for many questions, of those whose facts are at hand: the others have to be asked for one by one. A
+    /// layer that has no cache has nothing at hand.
+    fn at_hand(&self, asks: &[Ask]) -> impl Future<Output = Vec<Option<Snapshot>>> + Send {
+        std::future::ready(asks.iter().map(|_| None).collect())
+    }
+
     /// The database's epoch, as far as it is known.
     fn epoch(&self) -> Epoch;
 }

@@ -6,15 +6,17 @@ pub(crate) mod fuzzing;
 mod guard;
 mod identify;
 pub(crate) mod peer;
+mod questions;
 mod rate;
 mod rpcs;
 mod status;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use doorward_engine::id::TenantId;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use self::convert::Context;
 pub use self::guard::{Guard, Guarded};
@@ -42,6 +44,8 @@ pub struct Grpc<B: Backend> {
     denied: Denied,
     watching: Watching,
     callers: Arc<Callers<B::Credentials>>,
+    /// The longest that a question may take on a stream.
+    patience: Duration,
 }
 
 impl<B: Backend> Clone for Grpc<B> {
@@ -54,21 +58,25 @@ impl<B: Backend> Clone for Grpc<B> {
             denied: self.denied.clone(),
             watching: self.watching.clone(),
             callers: Arc::clone(&self.callers),
+            patience: self.patience,
         }
     }
 }
 
+/// What of a server is not a service: where denied calls are noted, what streams of changes share, who calls, and the
+/// longest that a question on a stream may take.
+pub type Beside<C> = (Denied, Watching, Arc<Callers<C>>, Duration);
+
 impl<B: Backend> Grpc<B> {
-    /// The wire over a service. What is denied is noted in `denied`; streams of changes share `watching`, and ask
-    /// `callers` again.
+    /// The wire over a service.
     pub fn over(
         service: Arc<Service<B>>,
         rates: Arc<Rates>,
         keys: Keys,
         metrics: Arc<Metrics>,
-        (denied, watching, callers): (Denied, Watching, Arc<Callers<B::Credentials>>),
+        (denied, watching, callers, patience): Beside<B::Credentials>,
     ) -> Self {
-        Self { service, rates, keys, metrics, denied, watching, callers }
+        Self { service, rates, keys, metrics, denied, watching, callers, patience }
     }
 
     /// The way of every unary call that the guard has let in: a token from the caller's bucket, then the handler.
@@ -118,26 +126,39 @@ impl<B: Backend> Grpc<B> {
         taken
     }
 
-    /// A stream that is not built yet: who may not call it learns no more than that.
-    fn unimplemented<Q>(&self, operation: Operation, request: &mut Request<Q>) -> Status {
-        let error = self.context(operation, request).err().unwrap_or(Error::Unimplemented);
-        status::of(operation, &error)
-    }
-
-    /// The stream of changes, and how it asks again who its caller is, for as long as it lasts.
+    /// The stream of changes.
     async fn watch(
         &self,
         request: Request<proto::WatchChangesRequest>,
     ) -> Result<Response<Streamed<proto::WatchChangesResponse>>, Status> {
-        let callers = Arc::clone(&self.callers);
-        let kept = Arc::new((request.metadata().clone().into_headers(), request.extensions().clone()));
-        let identify: watch::Identify = Box::new(move || {
-            let (callers, kept) = (Arc::clone(&callers), Arc::clone(&kept));
-            Box::pin(async move { identify::identify(&callers, &kept.0, &kept.1).await })
-        });
+        let identify = self.identify(&request);
         let watching = self.watching.clone();
         let handler = |context, request| watch::watch_changes(context, request, watching, identify);
         self.serve(Operation::WatchChanges, request, handler).await
+    }
+
+    /// The stream of questions.
+    fn answers(
+        &self,
+        mut request: Request<Streaming<proto::StreamCheckAccessRequest>>,
+    ) -> Result<Response<Streamed<proto::StreamCheckAccessResponse>>, Status> {
+        let operation = Operation::StreamCheckAccess;
+        let context = self.context(operation, &mut request).map_err(|error| status::of(operation, &error))?;
+        let identify = self.identify(&request);
+        let ending = peer::peer_ending(request.extensions());
+        let input = (request.into_inner(), ending);
+        let rates = Arc::clone(&self.rates);
+        Ok(Response::new(questions::answers(context, rates, identify, self.patience, input)))
+    }
+
+    /// How a stream asks again who its caller is, for as long as it lasts.
+    fn identify<Q>(&self, request: &Request<Q>) -> watch::Identify {
+        let callers = Arc::clone(&self.callers);
+        let kept = Arc::new((request.metadata().clone().into_headers(), request.extensions().clone()));
+        Box::new(move || {
+            let (callers, kept) = (Arc::clone(&callers), Arc::clone(&kept));
+            Box::pin(async move { identify::identify(&callers, &kept.0, &kept.1).await })
+        })
     }
 
     fn context<Q>(&self, operation: Operation, request: &mut Request<Q>) -> Result<Context<B>, Error> {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::Extensions;
+use tokio_util::sync::CancellationToken;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -16,13 +17,19 @@ pub(crate) struct Peer(Arc<Known>);
 struct Known {
     address: SocketAddr,
     sans: Vec<String>,
+    ending: CancellationToken,
 }
 
 impl Peer {
     /// A peer with the certificate, in DER, that the handshake has verified; none: it showed none.
     pub(crate) fn new(address: SocketAddr, certificate: Option<&[u8]>) -> Self {
         let sans = certificate.map(sans).unwrap_or_default();
-        Self(Arc::new(Known { address, sans }))
+        Self(Arc::new(Known { address, sans, ending: CancellationToken::new() }))
+    }
+
+    /// Cancelled when its connection is asked to end: what would go on for long ends by itself then.
+    pub(crate) fn ending(&self) -> CancellationToken {
+        self.0.ending.clone()
     }
 
     /// Its address.
@@ -34,6 +41,11 @@ impl Peer {
 /// The address that a request came from, with TLS or without.
 pub(crate) fn peer_address(extensions: &Extensions) -> Option<SocketAddr> {
     extensions.get::<Peer>().map(Peer::address)
+}
+
+/// Cancelled when the connection that a request came on is asked to end.
+pub(crate) fn peer_ending(extensions: &Extensions) -> CancellationToken {
+    extensions.get::<Peer>().map(Peer::ending).unwrap_or_default()
 }
 
 /// The names of the verified certificate that a request came with: `uri:spiffe://…`, `dns:gateway.example`, in the

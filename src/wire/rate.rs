@@ -61,7 +61,8 @@ impl Rates {
     ) -> Result<(), Error> {
         let buckets = match (operation, class(operation)) {
             (Operation::AcceptInvitation, _) => &self.accepts,
-            (_, Class::Checks) => &self.checks,
+            // A question on a stream is a check, in whatever class the stream is.
+            (Operation::StreamCheckAccess, _) | (_, Class::Checks) => &self.checks,
             (_, Class::Reads | Class::Writes) => &self.calls,
             (_, Class::Streams | Class::Health | Class::HealthWatch) => &None,
         };

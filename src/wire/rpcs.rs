@@ -79,9 +79,9 @@ macro_rules! access_service {
 
             async fn stream_check_access(
                 &self,
-                mut request: Request<tonic::Streaming<proto::StreamCheckAccessRequest>>,
+                request: Request<tonic::Streaming<proto::StreamCheckAccessRequest>>,
             ) -> Result<Response<Self::StreamCheckAccessStream>, Status> {
-                Err(self.unimplemented(Operation::StreamCheckAccess, &mut request))
+                self.answers(request)
             }
 
             async fn watch_changes(
@@ -99,7 +99,7 @@ macro_rules! access_service {
             match operation {
                 $(Operation::$operation => proto::$request::decode(message).ok().map(|read| read.encode_to_vec()),)+
                 Operation::WatchChanges => proto::WatchChangesRequest::decode(message).ok().map(|read| read.encode_to_vec()),
-                Operation::StreamCheckAccess => None,
+                Operation::StreamCheckAccess => proto::StreamCheckAccessRequest::decode(message).ok().map(|read| read.encode_to_vec()),
             }
         }
     };

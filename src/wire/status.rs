@@ -6,6 +6,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::proto;
 use crate::proto::ErrorReason;
 use crate::service::error::{Limited, Precondition, Taken, Thing};
 use crate::service::{Error, Operation};
@@ -53,6 +54,15 @@ pub(super) fn named(rpc: &str, error: &Error) -> Status {
         _ => {}
     }
     Status::with_error_details(code(error), text(error, told.len()), details)
+}
+
+/// What stands for an error in the answer to one of many questions.
+pub(super) fn of_question(operation: Operation, error: &Error) -> proto::CheckError {
+    let reason = reason(error);
+    let name = reason.as_str_name();
+    log(operation.name(), name.strip_prefix("ERROR_REASON_").unwrap_or(name), error);
+    let told = violations(error).len();
+    proto::CheckError { code: code(error).into(), reason: reason.into(), message: text(error, told) }
 }
 
 /// What is wrong with each field; of very many, the first ones and the last, which then counts those that have no name.
@@ -129,7 +139,7 @@ fn code(error: &Error) -> Code {
         Error::Unavailable(_) | Error::Overloaded { .. } => Code::Unavailable,
         Error::DeadlineExceeded { .. } => Code::DeadlineExceeded,
         Error::Internal(_) => Code::Internal,
-        Error::Unimplemented | Error::UnknownMethod | Error::UnknownEncoding => Code::Unimplemented,
+        Error::UnknownMethod | Error::UnknownEncoding => Code::Unimplemented,
     }
 }
 
@@ -157,7 +167,7 @@ fn reason(error: &Error) -> ErrorReason {
         Error::RevisionAhead { .. } => ErrorReason::RevisionAhead,
         Error::Unavailable(_) => ErrorReason::StoreUnavailable,
         Error::Internal(_) => ErrorReason::Internal,
-        Error::Unimplemented | Error::UnknownMethod | Error::UnknownEncoding => ErrorReason::NotImplemented,
+        Error::UnknownMethod | Error::UnknownEncoding => ErrorReason::NotImplemented,
         Error::Overloaded { .. } => ErrorReason::Overloaded,
         Error::RateLimited { .. } => ErrorReason::RateLimited,
         Error::DeadlineExceeded { .. } => ErrorReason::DeadlineExceeded,

@@ -240,12 +240,6 @@ on_both!(an_answer_says_until_when_it_holds, |server| {
     assert_eq!(answer.valid_until, None);
 });
 
-on_both!(what_is_not_built_says_so, |server| {
-    let none = tokio_stream::iter(Vec::<proto::StreamCheckAccessRequest>::new());
-    let answer = server.operator().stream_check_access(none).await.map(drop);
-    refused(answer, Code::Unimplemented, "NOT_IMPLEMENTED");
-});
-
 on_both!(health_needs_no_token_and_reflection_does, |server| {
     let mut health = HealthClient::new(server.channel());
     for service in ["", "doorward.v1.AccessService"] {

@@ -21,7 +21,7 @@ use crate::harness::{self, Client, NOW, Server, refused, resource, user_subject}
 use crate::postgres;
 
 /// Runs a test against a server on Postgres with limits of its own; the tenant `acme` with the user `ben` is there.
-fn run(limits: Limits, body: impl AsyncFnOnce(&Server)) {
+pub(crate) fn run(limits: Limits, body: impl AsyncFnOnce(&Server)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (url, clock) = (postgres::fresh_database(), Clock::manual(NOW));
     runtime.block_on(doorward::store::sql::migrate(&url)).unwrap();
@@ -47,7 +47,7 @@ async fn hold_acme(server: &Server) -> DatabaseTransaction {
 }
 
 /// Whatever reads members from the database waits until the transaction ends.
-async fn hold_members(server: &Server) -> DatabaseTransaction {
+pub(crate) async fn hold_members(server: &Server) -> DatabaseTransaction {
     hold(server, "LOCK TABLE member IN ACCESS EXCLUSIVE MODE").await
 }
 
@@ -102,7 +102,7 @@ fn updating(server: &Server, name: &str) -> JoinHandle<Result<(), Status>> {
 }
 
 /// Waits until so many calls of a class are in flight.
-async fn in_flight(server: &Server, class: &str, count: u64) {
+pub(crate) async fn in_flight(server: &Server, class: &str, count: u64) {
     let series = format!("doorward_calls_in_flight{{class=\"{class}\"}}");
     for _ in 0..500 {
         if server.counted(|found| found == series) == count {

@@ -35,6 +35,7 @@ mod lists;
 mod matrix;
 mod members;
 mod oidc;
+mod questions;
 mod raw;
 mod redis;
 mod resources;

@@ -14,9 +14,10 @@ use crate::proto;
 use crate::proto::consistency::Requirement;
 use crate::proto::subject::Kind;
 use crate::resolver::Presented;
-use crate::service::check::{Inquiry, Item};
+use crate::service::check::{Checked, Inquiry, Item};
 use crate::service::{Backend, Error, api_key};
 use crate::store::Freshness;
+use crate::telemetry::Metrics;
 
 /// What a subject may be named by.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,22 +44,43 @@ pub(in crate::wire) async fn check_access<B: Backend>(
     context: Context<B>,
     request: proto::CheckAccessRequest,
 ) -> Result<proto::CheckAccessResponse, Error> {
-    let mut fields = Fields::default();
-    let item = fields.item("", request.action, request.resource);
-    let inquiry = fields.inquiry(&context.keys, Naming::Check, asked!(request));
-    let (inquiry, item) = fields.all((inquiry, item))?;
+    let (inquiry, item) = question(&context.keys, request)?;
     let tenant = inquiry.tenant.clone();
     let checked = context.service.check_access(&context.caller, inquiry, item).await?;
-    let decision = checked.answer;
-    context.metrics.check(decision.reason, checked.tier.name());
-    Ok(proto::CheckAccessResponse {
+    let token = context.revision_token(tenant.as_str(), checked.revision);
+    Ok(decided(&context.metrics, &checked, token))
+}
+
+/// A question, in domain words.
+///
+/// # Errors
+/// INVALID_ARGUMENT with every field that is wrong.
+pub(in crate::wire) fn question(
+    keys: &Keys,
+    request: proto::CheckAccessRequest,
+) -> Result<(Inquiry, Item), Error> {
+    let mut fields = Fields::default();
+    let item = fields.item("", request.action, request.resource);
+    let inquiry = fields.inquiry(keys, Naming::Check, asked!(request));
+    fields.all((inquiry, item))
+}
+
+/// What was decided, in the wire's words; it is counted.
+pub(in crate::wire) fn decided(
+    metrics: &Metrics,
+    checked: &Checked<Decision>,
+    revision_token: String,
+) -> proto::CheckAccessResponse {
+    let decision = &checked.answer;
+    metrics.check(decision.reason, checked.tier.name());
+    proto::CheckAccessResponse {
         allowed: decision.allowed(),
         reason: reason(decision.reason).into(),
         hide: decision.hide,
-        revision_token: context.revision_token(tenant.as_str(), checked.revision),
+        revision_token,
         valid_until: decision.valid_until.map(timestamp),
         degraded: checked.degraded,
-    })
+    }
 }
 
 pub(in crate::wire) async fn batch_check_access<B: Backend>(

@@ -83,7 +83,7 @@ fn compose() -> Option<Composed> {
     // Nobody writes down what is denied: it is dropped.
     let (denied, _) = Denied::new(Arc::clone(&metrics));
     let watching = Watching::new(Duration::ZERO, CancellationToken::new());
-    let beside = (denied.clone(), watching, Arc::clone(&callers));
+    let beside = (denied.clone(), watching, Arc::clone(&callers), Duration::from_secs(5));
     let grpc = Grpc::over(Arc::new(service), rates, keys(), Arc::clone(&metrics), beside);
     let guard = Guard::new(callers, denied, &limits, metrics);
     Some(Composed { server: AccessServiceServer::new(grpc).max_decoding_message_size(MESSAGE_MAX), guard })

@@ -158,6 +158,8 @@ impl HttpBody for Guarded {
         let frame = match polled {
             Poll::Ready(Some(Ok(frame))) => match frame.into_trailers() {
                 Ok(trailers) => this.last(trailers),
+                // Also one that always has something to send.
+                Err(_) if this.is_over(cx) => this.fail(&Error::DeadlineExceeded { may_be_applied: false }),
                 Err(frame) => frame,
             },
             Poll::Ready(Some(Err(status))) => this.fail(&Error::Internal(status.to_string())),

@@ -69,8 +69,8 @@ impl Target {
 /// The class of an RPC.
 pub(in crate::wire) fn class(operation: Operation) -> Class {
     match operation {
-        Operation::CheckAccess | Operation::BatchCheckAccess | Operation::StreamCheckAccess => Class::Checks,
-        Operation::WatchChanges => Class::Streams,
+        Operation::CheckAccess | Operation::BatchCheckAccess => Class::Checks,
+        Operation::StreamCheckAccess | Operation::WatchChanges => Class::Streams,
         _ if operation.is_mutation() => Class::Writes,
         _ => Class::Reads,
     }

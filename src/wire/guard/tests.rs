@@ -140,6 +140,8 @@ async fn status(response: Response<Guarded>) -> Status {
         if let Ok(trailers) = frame.into_trailers() {
             return Status::from_header_map(&trailers).unwrap();
         }
+        // As a transport does, now and then: timers get their turn.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -292,6 +294,11 @@ async fn a_stream_ends_at_its_callers_deadline_and_without_one_goes_on() {
     refused(response, Code::DeadlineExceeded, "DEADLINE_EXCEEDED").await;
     assert!(!door.in_flight("streams") && door.called("WatchChanges", "DEADLINE_EXCEEDED"));
     let response = door.pass(signed(WATCH, &[]), silent).await;
+    assert!(tokio::time::timeout(Duration::from_millis(50), status(response)).await.is_err());
+    let busy = |_| ready(streaming(|| Poll::Ready(Some(Frame::data(Bytes::from_static(b"x"))))));
+    let response = door.pass(signed(WATCH, &[("grpc-timeout", "30m")]), busy).await;
+    refused(response, Code::DeadlineExceeded, "DEADLINE_EXCEEDED").await;
+    let response = door.pass(signed(WATCH, &[]), busy).await;
     assert!(tokio::time::timeout(Duration::from_millis(50), status(response)).await.is_err());
 }
 

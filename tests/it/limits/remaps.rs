@@ -101,8 +101,6 @@ fn what_is_not_there_is_unauthenticated_to_strangers_and_unimplemented_to_caller
             let status = call_raw(server.channel(), path, &[], &[]).await;
             ours(status, Code::Unauthenticated, "UNAUTHENTICATED");
         }
-        let status = call_raw(server.channel(), STREAM, &[], &[operator()]).await;
-        ours(status, Code::Unimplemented, "NOT_IMPLEMENTED");
     });
 }
 

@@ -63,9 +63,10 @@ pub(super) fn good(rpc: &str) -> Code {
 }
 
 /// What answers a question about what is not there, or a list that is narrowed to it, like one about anything.
-pub(super) const ANSWERED: [&str; 7] = [
+pub(super) const ANSWERED: [&str; 8] = [
     "CheckAccess",
     "BatchCheckAccess",
+    "StreamCheckAccess",
     "ExplainAccess",
     "ListAccessible",
     "ListMembersWithAccess",

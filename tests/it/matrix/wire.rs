@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use doorward::proto;
+use prost::Message;
 use prost::bytes::{Buf, BufMut};
 use prost_reflect::MethodDescriptor;
 use tonic::client::Grpc;
@@ -54,7 +56,8 @@ impl Caller {
         Self { channel }
     }
 
-    /// Calls, and waits for the first message or the end.
+    /// Calls, and waits for the first message or the end. What a stream answers to its one question counts as the call's
+    /// own answer.
     pub(crate) async fn call(
         &self,
         method: &MethodDescriptor,
@@ -72,16 +75,24 @@ impl Caller {
         request.set_timeout(Duration::from_secs(20));
         match grpc.streaming(request, path, Bytes).await {
             Ok(response) => match response.into_inner().message().await {
-                Ok(body) => Answer {
-                    code: Code::Ok,
-                    text: String::new(),
-                    details: Vec::new(),
-                    body: body.unwrap_or_default(),
-                },
+                Ok(body) => {
+                    let body = body.unwrap_or_default();
+                    let error = if method.is_client_streaming() { error_of(&body) } else { None };
+                    let code = error.as_ref().map_or(Code::Ok, |error| error.code.into());
+                    let text = error.map(|error| error.message).unwrap_or_default();
+                    Answer { code, text, details: Vec::new(), body }
+                }
                 Err(status) => answer(&status),
             },
             Err(status) => answer(&status),
         }
+    }
+}
+
+fn error_of(body: &[u8]) -> Option<proto::CheckError> {
+    match proto::StreamCheckAccessResponse::decode(body).unwrap().result.unwrap() {
+        proto::stream_check_access_response::Result::Error(error) => Some(error),
+        proto::stream_check_access_response::Result::Response(_) => None,
     }
 }
 
