@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use doorward_engine::id::Revision;
+use doorward_engine::id::{MemberId, Revision};
 use doorward_engine::instant::Instant;
 
 use super::*;
@@ -172,4 +172,46 @@ fn what_members_share_is_loaded_without_any_of_them() {
     assert_eq!(replica.ask(Freshness::MinimizeLatency).unwrap().tier, Tier::Store);
     let subjects = replica.below(|asked| asked.asks.drain(..).map(|ask| ask.subject).collect::<Vec<_>>());
     assert_eq!(subjects, [SubjectRef::Member(member_id())], "one load for all that is missing");
+}
+
+#[test]
+fn many_questions_have_one_lease_and_what_is_not_at_hand_is_left_out() {
+    let replica = Replica::warm(LEASE);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let stranger = SubjectRef::Member(MemberId::parse("stranger").unwrap());
+    let elsewhere = TenantId::parse("zeta").unwrap();
+    let asks = [
+        ask(),
+        Ask { freshness: Freshness::Fully, ..ask() },
+        Ask { subject: stranger, ..ask() },
+        Ask { tenant: elsewhere, ..ask() },
+        Ask { freshness: at_least(EPOCH, 4), ..ask() },
+        Ask { freshness: at_least(EPOCH, 5), ..ask() },
+        Ask { freshness: at_least(Epoch([1; 16]), 1), ..ask() },
+        ask(),
+    ];
+    let at_hand = || {
+        let found = runtime.block_on(replica.leased.at_hand(&asks));
+        assert!(
+            found.iter().flatten().all(|found| (found.revision, found.tier) == (Revision(4), Tier::Near))
+        );
+        found.iter().map(Option::is_some).collect::<Vec<_>>()
+    };
+    let some = [true, false, false, false, true, false, false, true];
+    assert_eq!(at_hand(), some);
+    // What was touched is not at hand, and what was not is.
+    replica.tell(5, vec![Part::Member(member_id())]);
+    assert_eq!(at_hand(), [false; 8]);
+    replica.below(|asked| asked.revision = 5);
+    replica.ask(Freshness::MinimizeLatency).unwrap();
+    assert_eq!(runtime.block_on(replica.leased.at_hand(&[ask()])).len(), 1);
+    // A degraded answer, too, is for those who are asked for one by one.
+    replica.steady.advance(LEASE);
+    replica.below(|asked| asked.is_away = true);
+    assert!(replica.ask(Freshness::MinimizeLatency).unwrap().degraded);
+    assert_eq!(at_hand(), [false; 8]);
+    replica.look();
+    let again = runtime.block_on(replica.leased.at_hand(&[ask()]));
+    assert!(again[0].as_ref().is_some_and(|found| found.revision == Revision(5) && !found.degraded));
+    assert!(replica.loads() < 5, "what is at hand is no load");
 }

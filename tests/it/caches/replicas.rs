@@ -178,7 +178,7 @@ pub(super) async fn agent(server: &Server, user: &str) -> String {
 }
 
 /// Waits for what comes by itself soon.
-pub(super) async fn until(is_so: impl AsyncFn() -> bool) {
+pub(crate) async fn until(is_so: impl AsyncFn() -> bool) {
     for _ in 0..1_000 {
         if is_so().await {
             return;
