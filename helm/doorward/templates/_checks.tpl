@@ -16,6 +16,13 @@
 {{- if not (or .secrets.operatorToken.key .servicesFile.existingSecret (dig "auth" "oidc_issuer" "" .config)) -}}
 {{- fail "nobody could call: set one of secrets.operatorToken.key, servicesFile.existingSecret and config.auth.oidc_issuer" -}}
 {{- end -}}
+{{- $auth := .config.auth | default dict -}}
+{{- if ne (empty $auth.oidc_issuer) (empty $auth.oidc_audience) -}}
+{{- fail "config.auth: oidc_issuer and oidc_audience go together; set both or neither" -}}
+{{- end -}}
+{{- if and $auth.oidc_jwks_url (not $auth.oidc_issuer) -}}
+{{- fail "config.auth: oidc_jwks_url is set and oidc_issuer is not" -}}
+{{- end -}}
 {{- if and .serviceMonitor.enabled .networkPolicy.enabled (not .networkPolicy.metricsFrom) -}}
 {{- fail "serviceMonitor: nobody may scrape; say who in networkPolicy.metricsFrom (for example a namespaceSelector of Prometheus's namespace)" -}}
 {{- end -}}
