@@ -4,6 +4,7 @@ use doorward::proto::{self, ErrorReason, ServiceScope};
 use tonic::Code;
 
 use super::{acme, allowed, error, open, question, toggle};
+use crate::caches::replicas::until;
 use crate::callers::{admin_key, credential};
 use crate::harness::{self, Database, NOW, on_both, refused, timestamp};
 
@@ -90,6 +91,26 @@ on_both!(a_foreign_tenant_is_refused_question_by_question_and_looks_like_none, |
     }
     texts.dedup();
     assert_eq!(texts.len(), 1, "{texts:?}");
+    // Also among questions that it may ask, and where the other tenant's facts are in memory.
+    let foreign = || proto::CheckAccessRequest { tenant_id: "zeta".to_owned(), ..question("zeta-owner") };
+    let mut operator = open(server.operator()).await;
+    until(async || {
+        let before = server.decided("near");
+        server.operator().check_access(foreign()).await.unwrap();
+        server.decided("near") > before
+    })
+    .await;
+    assert!(allowed(&operator.check(foreign()).await));
+    for at in 0..100 {
+        stream.ask(at, if at % 2 == 0 { question("ben") } else { foreign() }).await;
+    }
+    for (sequence, said) in stream.rest().await {
+        if sequence % 2 == 0 {
+            assert!(allowed(&said));
+        } else {
+            error(said, Code::PermissionDenied, ErrorReason::PermissionDenied);
+        }
+    }
 });
 
 on_both!(a_member_asks_about_themselves_for_as_long_as_they_are_one, |server| {
