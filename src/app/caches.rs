@@ -1,6 +1,7 @@
 //! The caches of a replica: composed, started, and drained before anything else ends.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -15,7 +16,7 @@ use crate::cache::{
 use crate::clock::{Clock, Steady};
 use crate::keys::Keys;
 use crate::service::Backend;
-use crate::settings::{Coherence, Settings};
+use crate::settings::{Coherence, Redis, Settings};
 use crate::store::sql::Sql;
 use crate::telemetry::Metrics;
 use crate::wire::Guard;
@@ -56,6 +57,10 @@ pub(super) struct Parts<'a> {
 /// The caches with the layers over them.
 pub(super) struct Composed {
     pub(super) caches: Caches,
+    /// How many loads may be under way.
+    pub(super) loads_max: Arc<AtomicUsize>,
+    /// What the layers share.
+    pub(super) memory: Arc<Memory>,
     pub(super) leased: Leased<Flight<Sql>>,
     pub(super) enforced: Enforced<Sql, Sql>,
     pub(super) roster: LeasedRoster<Sql>,
@@ -94,9 +99,11 @@ impl Caches {
             (runtime.clone(), stop_watching.clone()),
         );
         let roster = LeasedRoster::over(store.clone(), Arc::clone(&memory));
-        let leased = Leased::over(Flight::over(store.clone(), settings.limits.loads, runtime), memory, far);
+        let flight = Flight::over(store.clone(), settings.limits.loads, runtime);
+        let loads_max = flight.loads_max();
+        let leased = Leased::over(flight, Arc::clone(&memory), far);
         let caches = Self { following, stop_following, stop_watching };
-        Ok(Composed { caches, leased, enforced, roster })
+        Ok(Composed { caches, loads_max, memory, leased, enforced, roster })
     }
 
     /// Uses no cache any more, and lets the other replicas know: no mutation waits for this one from now on.
@@ -119,14 +126,16 @@ fn open_far(
     metrics: &Arc<Metrics>,
     runtime: &Handle,
 ) -> Result<Option<Far>, StartError> {
-    let redis = &settings.redis;
-    if redis.url.expose_secret().is_empty() {
-        return Ok(None);
-    }
-    let options = far::Options {
+    let Some(options) = far_options(&settings.redis) else { return Ok(None) };
+    Ok(Some(Far::open(options, keys.clone(), Arc::clone(metrics), runtime.clone())?))
+}
+
+/// What the cache that replicas share is opened with; none: there is none.
+pub(super) fn far_options(redis: &Redis) -> Option<far::Options> {
+    let is_set = !redis.url.expose_secret().is_empty();
+    is_set.then(|| far::Options {
         url: redis.url.clone(),
         ca_file: redis.ca_file.clone(),
         ttl: Duration::from_secs(redis.ttl_s),
-    };
-    Ok(Some(Far::open(options, keys.clone(), Arc::clone(metrics), runtime.clone())?))
+    })
 }

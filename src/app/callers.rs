@@ -41,14 +41,7 @@ pub(super) fn start<C: Credentials>(
     stored: C,
     (clock, metrics, runtime): (Clock, &Arc<Metrics>, &Handle),
 ) -> Result<(Arc<Callers<C>>, Keeping), StartError> {
-    let file = settings.auth.services_file.clone().map(ServicesFile::read).transpose()?;
-    let configured = match &file {
-        Some(file) => file.understand()?,
-        None => Configured::default(),
-    };
-    if let (Some(file), true) = (&file, configured.is_empty() && settings.auth.is_file_alone()) {
-        return Err(file.unusable("it names no service, and nobody else could call"));
-    }
+    let (file, configured) = configured(settings)?;
     let people = settings.auth.oidc()?.map(|options| {
         Oidc::open(options.into(), clock, Steady::real(), Arc::clone(metrics), runtime.clone())
     });
@@ -57,6 +50,23 @@ pub(super) fn start<C: Credentials>(
     let stop = CancellationToken::new();
     let task = runtime.spawn(keep(Arc::clone(&callers), file, stop.clone()));
     Ok((callers, Keeping { task, stop }))
+}
+
+/// How many services the file names that may call.
+pub(super) fn services(settings: &Settings) -> Result<usize, StartError> {
+    Ok(configured(settings)?.1.len())
+}
+
+fn configured(settings: &Settings) -> Result<(Option<ServicesFile>, Configured), StartError> {
+    let file = settings.auth.services_file.clone().map(ServicesFile::read).transpose()?;
+    let configured = match &file {
+        Some(file) => file.understand()?,
+        None => Configured::default(),
+    };
+    if let (Some(file), true) = (&file, configured.is_empty() && settings.auth.is_file_alone()) {
+        return Err(file.unusable("it names no service, and nobody else could call"));
+    }
+    Ok((file, configured))
 }
 
 impl Keeping {

@@ -7,11 +7,15 @@ mod caches;
 mod callers;
 mod connection;
 mod direct;
+pub mod doctor;
 mod door;
 mod greeting;
+mod health;
 mod listen;
 mod meter;
+mod opening;
 mod people;
+mod reload;
 mod serving;
 mod socket;
 mod tls;
@@ -23,7 +27,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -31,17 +34,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
-use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use self::caches::{Caches, Composed, Layers, Parts};
 use self::callers::Keeping;
 use self::door::Door;
+use self::health::{Condition, Health, Told};
+pub use self::reload::Sources;
+use self::reload::{Keepers, Reload};
 use self::tls::Tls;
 use self::workers::{Work, Workers};
 use crate::cache::far;
 use crate::caller::oidc;
-use crate::catalogue;
 use crate::clock::{Clock, Steady};
 use crate::http::{self, Readiness};
 use crate::proto::access_service_server::AccessServiceServer;
@@ -53,9 +57,6 @@ use crate::store::StoreError;
 use crate::store::sql::{self, Sql};
 use crate::telemetry::Metrics;
 use crate::wire::{Grpc, Guard, MESSAGE_MAX, Rates, Watching};
-
-/// How long the schema of a Postgres database is waited for between two looks.
-const SCHEMA_POLL: Duration = Duration::from_secs(1);
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +83,9 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A file's schema is another version's.
+    #[error(transparent)]
+    Schema(#[from] sql::Unfit),
     /// A file of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] tls::Problem),
@@ -110,20 +114,22 @@ pub struct Running {
     pub grpc: SocketAddr,
     /// Where metrics and probes answer.
     pub admin: SocketAddr,
-    health: HealthReporter,
+    health: Option<Health>,
     workers: Option<Workers>,
     caches: Option<Caches>,
     keeping: Option<Keeping>,
     recording: Option<JoinHandle<()>>,
     base: Option<Base>,
     signals: Option<Signals>,
-    _tls: Option<AbortOnDropHandle<()>>,
+    _watches: Vec<AbortOnDropHandle<()>>,
 }
 
 /// What the service stands on: the database's runtime, and the admin port from the first moment on.
 struct Base {
     database: Runtime,
     stop: CancellationToken,
+    /// The probes' own: they answer until the last call has ended.
+    admin_stop: CancellationToken,
     grace: Duration,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
@@ -131,53 +137,62 @@ struct Base {
     admin_task: JoinHandle<()>,
 }
 
-/// What connections are given, and who looks after it.
-type Watched = (Option<Arc<Tls>>, Option<AbortOnDropHandle<()>>);
-
 /// Starts the service; answers once it can be called.
 ///
-/// On SQLite the schema is brought up to date; on Postgres it is waited for.
+/// On SQLite the schema is brought up to date; on Postgres database and schema are waited for.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub fn start(settings: &Settings, clock: Clock) -> Result<Running, StartError> {
     let base = Base::start(settings)?;
-    let store = base.database.block_on(open(settings, clock.clone(), base.database.handle().clone()))?;
+    let store = base.database.block_on(base.open(settings, &clock))?;
     base.serve(settings, clock, store, None)
 }
 
 /// The same, listening to SIGTERM and SIGINT from the first moment on: none where one came before the start was done.
 ///
+/// SIGHUP reads the settings again from `sources`.
+///
 /// # Errors
 /// As [`start`].
-pub fn start_unless_stopped(settings: &Settings, clock: Clock) -> Result<Option<Running>, StartError> {
+pub fn start_unless_stopped(
+    settings: &Settings,
+    clock: Clock,
+    sources: Sources,
+) -> Result<Option<Running>, StartError> {
     let base = Base::start(settings)?;
     let opened = base.database.block_on(async {
         let mut signals = Signals::install()?;
         tokio::select! {
-            opened = open(settings, clock.clone(), base.database.handle().clone()) => {
+            opened = base.open(settings, &clock) => {
                 Ok::<_, StartError>(Some((opened?, signals)))
             }
             () = signals.wait() => Ok(None),
         }
     })?;
-    opened.map(|(store, signals)| base.serve(settings, clock, store, Some(signals))).transpose()
+    opened.map(|(store, signals)| base.serve(settings, clock, store, Some((signals, sources)))).transpose()
 }
 
 impl Base {
+    async fn open(&self, settings: &Settings, clock: &Clock) -> Result<Sql, StartError> {
+        let runtime = self.database.handle().clone();
+        opening::open(settings, clock.clone(), runtime, &self.readiness).await
+    }
+
     fn start(settings: &Settings) -> Result<Self, StartError> {
         settings.require_for_serving()?;
         #[cfg(feature = "slips")]
         tracing::warn!("this is a build for tests, which can be told to answer wrongly: never serve with it");
         let database = Builder::new_multi_thread().enable_all().thread_name("doorward-database").build()?;
-        let (stop, metrics) = (CancellationToken::new(), Arc::new(Metrics::new()));
+        let (stop, admin_stop) = (CancellationToken::new(), CancellationToken::new());
+        let metrics = Arc::new(Metrics::new());
         let readiness = Arc::new(Readiness::starting());
         let listener = listen::one(settings.admin.listen)?;
         let admin = listener.local_addr()?;
         let router = http::router(Arc::clone(&metrics), Arc::clone(&readiness));
-        let admin_task = database.spawn(listen::serve_admin(listener, router, stop.clone()));
+        let admin_task = database.spawn(listen::serve_admin(listener, router, admin_stop.clone()));
         let grace = Duration::from_millis(settings.server.grace_ms);
-        Ok(Self { database, stop, grace, readiness, metrics, admin, admin_task })
+        Ok(Self { database, stop, admin_stop, grace, readiness, metrics, admin, admin_task })
     }
 
     fn serve(
@@ -185,15 +200,17 @@ impl Base {
         settings: &Settings,
         clock: Clock,
         store: Sql,
-        signals: Option<Signals>,
+        told: Option<(Signals, Sources)>,
     ) -> Result<Running, StartError> {
         let tls = Tls::open(&settings.tls, &self.metrics)?;
         let keys = settings.keys()?;
         let runtime = self.database.handle().clone();
         let parts = Parts { settings, clock: clock.clone(), keys: &keys, metrics: &self.metrics, runtime };
-        let Composed { caches, leased, enforced, roster } = Caches::start(&store, parts)?;
+        let Composed { caches, loads_max, memory, leased, enforced, roster } = Caches::start(&store, parts)?;
         let (callers, keeping) =
             callers::start(settings, roster, (clock, &self.metrics, self.database.handle()))?;
+        let mut condition = Condition::new(memory, store.clone(), settings.outage_max());
+        self.database.block_on(condition.settle());
         let (resolver, policy) = (Resolver::over(leased), policy(&settings.policy));
         let metrics = Arc::clone(&self.metrics);
         let (denied, writer) = Denied::new(Arc::clone(&metrics));
@@ -205,6 +222,7 @@ impl Base {
         let beside = (denied.clone(), watching, Arc::clone(&callers), patience);
         let guard = Guard::new(callers, denied, &settings.limits, Arc::clone(&self.metrics));
         let rates = Arc::new(Rates::new(&settings.limits, &Steady::real()));
+        let keepers = Keepers { guard: guard.clone(), rates: Arc::clone(&rates), loads_max };
         let grpc = Grpc::over(Arc::new(service), rates, keys, Arc::clone(&self.metrics), beside);
 
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -213,41 +231,65 @@ impl Base {
             .accept_compressed(CompressionEncoding::Gzip);
         let routes = workers::with_reflection(Routes::new(health_service)).map_err(io::Error::other)?;
         let served = (grpc, routes, guard);
-        let (tls, watch) = self.watch(tls)?;
+        let mut watches = Vec::from_iter(tls.as_ref().map(|tls| self.watch(tls)).transpose()?);
+        let (signals, sources) = told.unzip();
+        let reload =
+            sources.map(|sources| Reload::new(sources, keepers, Arc::clone(&self.metrics), settings));
+        let (signals, watch) = self.reload(signals, reload);
+        watches.extend(watch);
         let listeners = listen::shared(settings.server.listen, worker_count(&settings.server))?;
         let grpc = listen::address(&listeners, settings.server.listen)?;
+        let tls = tls.map(|(tls, _)| tls);
         let door = Arc::new(Door::new(&settings.server, tls, Arc::clone(&self.metrics)));
         let limits = (&settings.server).into();
         let work = Work { stop: self.stop.clone(), grace: self.grace, limits, door, served };
+        let health = Some(self.tell(condition, health));
         let workers = Workers::start(listeners, &work)?;
-        self.database.block_on(health.set_serving::<AccessServiceServer<Grpc<Layers>>>());
-        self.readiness.ready();
         let (admin, workers, caches, keeping) = (self.admin, Some(workers), Some(caches), Some(keeping));
-        let recording = Some(recording);
-        let base = Some(self);
-        Ok(Running { grpc, admin, health, workers, caches, keeping, recording, base, signals, _tls: watch })
+        let (recording, base, _watches) = (Some(recording), Some(self), watches);
+        Ok(Running { grpc, admin, health, workers, caches, keeping, recording, base, signals, _watches })
     }
 
-    /// Looks after the files of TLS, where there are any.
-    fn watch(&self, tls: Option<(Arc<Tls>, blake3::Hash)>) -> io::Result<Watched> {
-        let Some((tls, seen)) = tls else { return Ok((None, None)) };
+    /// What the replica's condition is told by.
+    fn tell(&self, condition: Condition, reporter: HealthReporter) -> Health {
+        let told = Told::of::<AccessServiceServer<Grpc<Layers>>>(Arc::clone(&self.readiness), reporter);
+        Health::start(condition, told, self.database.handle())
+    }
+
+    /// Looks after the files of TLS.
+    fn watch(&self, (tls, seen): &(Arc<Tls>, blake3::Hash)) -> io::Result<AbortOnDropHandle<()>> {
         // On the runtime whose signals they are.
         let _inside = self.database.enter();
         let asked = signal(SignalKind::hangup())?;
-        let watch = self.database.spawn(Arc::clone(&tls).watch(seen, asked, self.stop.clone()));
-        Ok((Some(tls), Some(AbortOnDropHandle::new(watch))))
+        let watch = Arc::clone(tls).watch(*seen, asked, self.stop.clone());
+        Ok(AbortOnDropHandle::new(self.database.spawn(watch)))
+    }
+
+    /// Reads the settings again when a signal asks for it.
+    fn reload(&self, mut signals: Option<Signals>, reload: Option<Reload>) -> Reloading {
+        let asked = signals.as_mut().and_then(|signals| signals.hangup.take());
+        let watch = asked.zip(reload).map(|(asked, reload)| reload.watch(asked, self.stop.clone()));
+        (signals, watch.map(|watch| AbortOnDropHandle::new(self.database.spawn(watch))))
     }
 }
 
-/// The signals that end the service.
+/// The signals that are left to others, and what listens to the one that is not.
+type Reloading = (Option<Signals>, Option<AbortOnDropHandle<()>>);
+
+/// The signals that end the service, and the one that asks for its settings to be read again.
 struct Signals {
+    hangup: Option<Signal>,
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
     fn install() -> io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            hangup: Some(signal(SignalKind::hangup())?),
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     async fn wait(&mut self) {
@@ -271,45 +313,6 @@ fn policy(settings: &settings::Policy) -> Policy {
     }
 }
 
-fn catalogue_document(settings: &Settings) -> Result<String, StartError> {
-    let Some(file) = &settings.catalogue.file else {
-        return Ok(catalogue::SHIPPED.to_owned());
-    };
-    let refused = |problem: String| StartError::Catalogue { file: file.clone(), problem };
-    let document = std::fs::read_to_string(file).map_err(|error| refused(error.to_string()))?;
-    catalogue::parse(&document).map_err(|problems| refused(problems.join("\n")))?;
-    Ok(document)
-}
-
-async fn open(settings: &Settings, clock: Clock, runtime: tokio::runtime::Handle) -> Result<Sql, StartError> {
-    let url = settings.database.url.expose_secret();
-    if url.starts_with("sqlite:") {
-        sql::migrate(url).await?;
-    } else {
-        wait_for_schema(url).await?;
-    }
-    let options = sql::Options {
-        url: url.to_owned(),
-        direct_url: Some(settings.database.direct_url().expose_secret().to_owned()),
-        clock,
-        reads_max: settings.database.reads_max,
-        writes_max: settings.database.writes_max,
-        catalogue: catalogue_document(settings)?,
-    };
-    Ok(Sql::open(options, runtime).await?)
-}
-
-async fn wait_for_schema(url: &str) -> Result<(), StoreError> {
-    loop {
-        let state = sql::migration_state(url).await?;
-        if state.pending.is_empty() {
-            return Ok(());
-        }
-        tracing::warn!(pending = ?state.pending, "waiting for the schema: run `doorward migrate up`");
-        tokio::time::sleep(SCHEMA_POLL).await;
-    }
-}
-
 impl Running {
     /// Waits for SIGTERM or SIGINT, where they are listened to, and stops.
     pub fn wait_for_signal_and_stop(mut self) {
@@ -327,10 +330,10 @@ impl Running {
 
     fn end(&mut self) {
         let Some(base) = self.base.take() else { return };
-        base.readiness.set("stopping");
         base.database.block_on(async {
-            self.health.set_not_serving::<AccessServiceServer<Grpc<Layers>>>().await;
-            self.health.set_service_status("", ServingStatus::NotServing).await;
+            if let Some(health) = self.health.take() {
+                health.drain().await;
+            }
             if let Some(caches) = &mut self.caches {
                 caches.drain().await;
             }
@@ -339,6 +342,7 @@ impl Running {
         if let Some(workers) = self.workers.take() {
             workers.join();
         }
+        base.admin_stop.cancel();
         if let Some(keeping) = self.keeping.take() {
             base.database.block_on(keeping.end());
         }

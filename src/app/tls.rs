@@ -74,22 +74,14 @@ impl Tls {
         settings: &settings::Tls,
         metrics: &Arc<Metrics>,
     ) -> Result<Option<(Arc<Self>, blake3::Hash)>, Problem> {
-        let (Some(cert_file), Some(key_file)) = (&settings.cert_file, &settings.key_file) else {
-            return Ok(None);
-        };
-        let files = Files {
-            cert: cert_file,
-            key: key_file,
-            client_ca: settings.client_ca_file.as_deref(),
-            client_auth: settings.client_auth,
-            provider: &Arc::new(ring::default_provider()),
-        };
+        let provider = Arc::new(ring::default_provider());
+        let Some(files) = Files::named(settings, &provider) else { return Ok(None) };
         let contents = files.read()?;
         let (config, expiry) = files.understand(&contents)?;
         metrics.connections.shown_until(expiry);
         let tls = Self {
-            cert_file: cert_file.clone(),
-            key_file: key_file.clone(),
+            cert_file: files.cert.to_owned(),
+            key_file: files.key.to_owned(),
             client_ca_file: settings.client_ca_file.clone(),
             client_auth: settings.client_auth,
             provider: Arc::clone(files.provider),
@@ -97,6 +89,16 @@ impl Tls {
             metrics: Arc::clone(metrics),
         };
         Ok(Some((Arc::new(tls), contents.mark())))
+    }
+
+    /// When the certificate ends that the settings name; none where they name none.
+    ///
+    /// # Errors
+    /// A file that cannot be used.
+    pub(super) fn expiry(settings: &settings::Tls) -> Result<Option<Instant>, Problem> {
+        let provider = Arc::new(ring::default_provider());
+        let Some(files) = Files::named(settings, &provider) else { return Ok(None) };
+        Ok(Some(files.understand(&files.read()?)?.1))
     }
 
     /// What new connections are given.
@@ -170,6 +172,19 @@ struct Files<'a> {
     client_ca: Option<&'a Path>,
     client_auth: ClientAuth,
     provider: &'a Arc<CryptoProvider>,
+}
+
+impl<'a> Files<'a> {
+    /// Those that the settings name; none: no TLS.
+    fn named(settings: &'a settings::Tls, provider: &'a Arc<CryptoProvider>) -> Option<Self> {
+        Some(Self {
+            cert: settings.cert_file.as_deref()?,
+            key: settings.key_file.as_deref()?,
+            client_ca: settings.client_ca_file.as_deref(),
+            client_auth: settings.client_auth,
+            provider,
+        })
+    }
 }
 
 impl Files<'_> {

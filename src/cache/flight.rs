@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorward_engine::id::{ResourceRef, TenantId};
@@ -37,6 +38,11 @@ impl<S: Snapshots> Flight<S> {
     /// gone.
     pub fn over(below: S, loads_max: usize, runtime: Handle) -> Self {
         Self { below: Arc::new(below), board: Arc::new(Board::new(loads_max)), runtime }
+    }
+
+    /// How many loads may be under way, to be changed at any time.
+    pub fn loads_max(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.board.max)
     }
 }
 
@@ -83,7 +89,7 @@ struct Board<K, A> {
     /// For each question that a load is under way for: those who came after it was sent.
     waiting: Mutex<HashMap<K, Vec<oneshot::Sender<A>>>>,
     /// The most questions.
-    max: usize,
+    max: Arc<AtomicUsize>,
 }
 
 /// What becomes of somebody who asks.
@@ -99,7 +105,7 @@ enum Arrival<A> {
 
 impl<K: Eq + std::hash::Hash, A> Board<K, A> {
     fn new(max: usize) -> Self {
-        Self { waiting: Mutex::default(), max }
+        Self { waiting: Mutex::default(), max: Arc::new(AtomicUsize::new(max)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Vec<oneshot::Sender<A>>>> {
@@ -109,7 +115,7 @@ impl<K: Eq + std::hash::Hash, A> Board<K, A> {
     /// Who joins costs the database nothing more, and is never turned away.
     fn arrive(&self, question: K, sender: oneshot::Sender<A>) -> Arrival<A> {
         let mut board = self.lock();
-        let is_full = board.len() >= self.max;
+        let is_full = board.len() >= self.max.load(Ordering::Relaxed);
         match board.entry(question) {
             Entry::Occupied(mut under_way) => {
                 under_way.get_mut().push(sender);

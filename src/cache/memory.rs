@@ -161,6 +161,12 @@ impl Memory {
         self.doubt.notified().await;
     }
 
+    /// How old the newest look at the feed is; none: there is none to go by.
+    #[must_use]
+    pub fn feed_age(&self) -> Option<Duration> {
+        self.lease.age()
+    }
+
     /// What it holds, for metrics.
     #[must_use]
     pub fn gauges(&self) -> Gauges {

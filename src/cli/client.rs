@@ -63,17 +63,34 @@ impl Connection {
         Self { address, token: Some(token), ca_file: None, identity_file: None, output: Format::Text }
     }
 
+    /// To an address, for what needs no token.
+    pub(super) fn unsigned(
+        address: String,
+        ca_file: Option<PathBuf>,
+        identity_file: Option<PathBuf>,
+    ) -> Self {
+        Self { address, token: None, ca_file, identity_file, output: Format::Text }
+    }
+
     /// Connects, and does something with the client.
     pub(super) fn run<T, F>(&self, work: impl FnOnce(Client) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
         let bearer = Bearer(self.bearer()?);
+        self.run_over(|channel| work(AccessServiceClient::with_interceptor(channel, bearer)))
+    }
+
+    /// The same with the connection itself.
+    pub(super) fn run_over<T, F>(&self, work: impl FnOnce(Channel) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
         let endpoint = self.endpoint()?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let channel = endpoint.connect().await.map_err(|error| self.unreachable(&error))?;
-            work(AccessServiceClient::with_interceptor(channel, bearer)).await
+            work(channel).await
         })
     }
 

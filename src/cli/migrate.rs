@@ -27,7 +27,7 @@ pub(super) enum Command {
 /// Does it.
 pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
     let (Command::Up { source } | Command::Status { source }) = command;
-    let settings = source.settings(Vec::new())?;
+    let settings = source.load(&[])?;
     settings.require_database()?;
     telemetry::init(&settings.log)?;
     let url = settings.database.direct_url().expose_secret();
@@ -40,11 +40,16 @@ pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
     })?;
     state.applied.iter().for_each(|step| output::line(&format!("applied {step}")));
     state.pending.iter().for_each(|step| output::line(&format!("pending {step}")));
-    let is_up = state.pending.is_empty();
-    output::line(if is_up {
-        "the schema is up to date"
-    } else {
-        "the schema is behind: run `doorward migrate up`"
-    });
-    Ok(if is_up { Exit::Done } else { Exit::No })
+    state.newer.iter().for_each(|step| output::line(&format!("newer {step}")));
+    match (state.unfit(), command) {
+        (None, _) if state.newer.is_empty() => output::line("the schema is up to date"),
+        (None, _) => output::line("the schema is newer than this version, which can use it"),
+        // It has been tried: only a newer version can help.
+        (Some(unfit), Command::Up { .. }) => return Err(unfit.into()),
+        (Some(unfit), Command::Status { .. }) => {
+            output::line(&unfit.to_string());
+            return Ok(Exit::No);
+        }
+    }
+    Ok(Exit::Done)
 }

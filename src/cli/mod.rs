@@ -6,9 +6,12 @@ mod check;
 mod client;
 mod credential;
 mod demo;
+mod doctor;
+mod health;
 mod migrate;
 mod output;
 mod serve;
+mod settings;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -52,6 +55,13 @@ enum Command {
     /// Create or inspect the database's schema.
     #[command(subcommand)]
     Migrate(migrate::Command),
+    /// Ask a service on this machine whether it is ready. Exits with 0 (ready), 3 (not ready, and why) or 1 (no answer).
+    Health(health::Arguments),
+    /// Look for what is wrong: settings, database, schema, permissions, clocks, Redis, TLS. Exits with 1 where `serve` would
+    /// not work.
+    Doctor(doctor::Arguments),
+    /// What can be set and, with --effective, what is.
+    Settings(settings::Arguments),
     /// Ask a question. Exits with 0 (allowed), 3 (denied) or 1 (could not be asked).
     Check(check::Arguments),
     /// Ask a question and see every rule that was looked at. Exits as `check` does.
@@ -93,6 +103,9 @@ fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Migrate(command) => migrate::run(&command),
+        Command::Health(arguments) => health::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Settings(arguments) => settings::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => check::run_explain(&arguments),
         Command::Credential(command) => credential::run(&command),

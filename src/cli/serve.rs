@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Exit, Failure, output};
-use crate::app::{self, Running};
+use crate::app::{self, Running, Sources};
 use crate::clock::Clock;
-use crate::settings::{Flag, Settings};
+use crate::settings::{self, Flag, Settings};
 use crate::telemetry;
 
 /// Arguments of `serve`.
@@ -24,10 +24,10 @@ pub(super) struct Arguments {
 }
 
 /// Where settings come from.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct Source {
     /// A file of settings, TOML. The environment (DOORWARD_SECTION__KEY) overrides it, and flags the environment.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, visible_alias = "settings", value_name = "FILE")]
     config: Option<PathBuf>,
     /// postgres://… or sqlite:///path. A password is better in the environment, as DOORWARD_DATABASE__URL.
     #[arg(long, value_name = "URL")]
@@ -36,10 +36,10 @@ pub(super) struct Source {
 
 impl Source {
     /// The settings of all layers.
-    pub(super) fn settings(&self, flags: Vec<Flag>) -> Result<Settings, Failure> {
+    pub(super) fn load(&self, flags: &[Flag]) -> Result<Settings, settings::Error> {
         let url = flag("--database-url", "database.url", self.database_url.as_ref());
-        let flags: Vec<_> = flags.into_iter().chain(url).collect();
-        Ok(Settings::load(self.config.as_deref(), &flags)?)
+        let flags: Vec<_> = flags.iter().cloned().chain(url).collect();
+        Settings::load(self.config.as_deref(), &flags)
     }
 }
 
@@ -52,10 +52,14 @@ fn flag(flag: &'static str, key: &'static str, value: Option<&String>) -> Option
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let listen = flag("--listen", "server.listen", arguments.listen.as_ref());
     let admin = flag("--admin-listen", "admin.listen", arguments.admin_listen.as_ref());
-    let settings = arguments.source.settings(listen.into_iter().chain(admin).collect())?;
+    let flags: Vec<_> = listen.into_iter().chain(admin).collect();
+    let settings = arguments.source.load(&flags)?;
     settings.require_for_serving()?;
-    telemetry::init(&settings.log)?;
-    if let Some(running) = app::start_unless_stopped(&settings, Clock::real())? {
+    let level = telemetry::init(&settings.log)?;
+    let again = (arguments.source.clone(), flags);
+    let read = move || again.0.load(&again.1);
+    let sources = Sources { read: Box::new(read), level };
+    if let Some(running) = app::start_unless_stopped(&settings, Clock::real(), sources)? {
         output::line(&listening(&running));
         running.wait_for_signal_and_stop();
     }

@@ -181,7 +181,9 @@ pub(super) fn set(settings: &mut Settings, given: &Given, problems: &mut Problem
         Value::Text(text) => (key.set)(settings, text),
         Value::Other(_) => false,
     };
-    if !taken {
+    if taken {
+        settings.origins.note(key, given);
+    } else {
         problems.not_allowed(given, key);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Every key is a row of the table in `key`; what is not in it is refused, with its source and what is allowed.
 
+mod effective;
 mod environment;
 mod file;
 mod key;
@@ -14,15 +15,17 @@ mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use self::effective::{Changed, Origins, reference};
 #[cfg(feature = "slips")]
 pub use self::environment::{Test, test};
 pub use self::limits::Limits;
 pub use self::oidc::{JwtAlgorithm, Oidc, Provider};
 pub use self::problem::Error;
-pub use self::root::Root;
+pub use self::root::{Root, RootSource};
 pub use self::tls::{ClientAuth, Tls};
 
 use self::problem::{Given, Problems, Source};
@@ -54,6 +57,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What is logged, and how.
     pub log: Log,
+    /// Where the values come from.
+    pub origins: Origins,
 }
 
 /// The gRPC listener.
@@ -242,6 +247,7 @@ impl Default for Settings {
             catalogue: CatalogueFile::default(),
             policy: Policy { trial_days: 14, grace_days: 7, invitation_hours: 72 },
             log: Log { format: LogFormat::Text, level: "info".to_owned() },
+            origins: Origins::default(),
         }
     }
 }
@@ -301,10 +307,21 @@ impl Settings {
         let Cache { poll_ms, lease_ms, .. } = self.cache;
         if poll_ms.saturating_mul(2) > lease_ms {
             problems.conflict(format!(
-                "cache.poll_ms is {poll_ms} and cache.lease_ms {lease_ms}: the lease must be twice as long at the least"
+                "cache.poll_ms is {poll_ms} ({}) and cache.lease_ms {lease_ms} ({}): the lease must be twice as long at \
+                 the least",
+                self.origins.of("cache.poll_ms"),
+                self.origins.of("cache.lease_ms")
             ));
         }
         problems.or(())
+    }
+
+    /// For how long after the last look at Postgres checks can still be answered: past it a replica is not ready. None on
+    /// SQLite.
+    #[must_use]
+    pub fn outage_max(&self) -> Option<Duration> {
+        let Cache { lease_ms, stale_ms, .. } = self.cache;
+        self.database.is_postgres().then(|| Duration::from_millis(lease_ms.saturating_add(stale_ms)))
     }
 
     /// Whether a database is named.

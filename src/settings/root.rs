@@ -64,6 +64,42 @@ impl Settings {
     }
 }
 
+/// Where the root of the keys comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootSource {
+    /// It is given.
+    Given,
+    /// It lies beside the SQLite file.
+    Beside,
+    /// The first start will make one beside the SQLite file.
+    ToBeMade,
+}
+
+impl Settings {
+    /// Whether [`Settings::keys`] would have keys; nothing is made.
+    ///
+    /// # Errors
+    /// As [`Settings::keys`].
+    pub fn look_at_keys(&self) -> Result<RootSource, Error> {
+        let source = match (&self.keys.root, self.database.sqlite_file()) {
+            (Some(root), _) => root.bytes("keys.root").map(|_| RootSource::Given)?,
+            (None, Some(database)) if !key_file(&database).exists() => RootSource::ToBeMade,
+            (None, Some(database)) => beside(&database).map(|_| RootSource::Beside)?,
+            (None, None) => return Err(not_set()),
+        };
+        if let Some(previous) = &self.keys.previous {
+            previous.bytes("keys.previous")?;
+        }
+        Ok(source)
+    }
+}
+
+fn key_file(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".key");
+    PathBuf::from(path)
+}
+
 fn not_set() -> Error {
     Error::one("keys.root is not set".to_owned())
 }
@@ -92,9 +128,7 @@ fn read(path: &Path) -> Result<[u8; 32], String> {
 
 /// The key beside a database: the one that is there, else a new one. Of two processes that make one, the first wins.
 fn beside(database: &Path) -> Result<[u8; 32], Error> {
-    let mut path = database.as_os_str().to_owned();
-    path.push(".key");
-    let path = PathBuf::from(path);
+    let path = key_file(database);
     if !path.exists() {
         make(&path)
             .map_err(|what| Error::one(format!("keys.root: cannot make {}: {what}", path.display())))?;

@@ -12,7 +12,7 @@ pub(super) fn of_file(text: &str) -> Result<Settings, Error> {
     Settings::compose(Some((Path::new("doorward.toml"), text)), Vec::new(), &[])
 }
 
-fn of_environment(variables: &[(&str, &str)]) -> Result<Settings, Error> {
+pub(super) fn of_environment(variables: &[(&str, &str)]) -> Result<Settings, Error> {
     Settings::compose(None, environment(variables), &[])
 }
 
@@ -38,7 +38,7 @@ fn each_layer_overrides_the_one_before() {
 }
 
 /// Another value than the default, for every setting.
-const VALUES: [(&str, &str); 52] = [
+pub(super) const VALUES: [(&str, &str); 52] = [
     ("server.listen", "[::1]:7"),
     ("server.workers", "3"),
     ("server.grace_ms", "1"),
@@ -269,7 +269,8 @@ fn what_a_server_needs_is_told_with_how_to_set_it() {
     let said = slow.require_for_serving().unwrap_err().to_string();
     assert_eq!(
         said,
-        "cache.poll_ms is 1501 and cache.lease_ms 3000: the lease must be twice as long at the least"
+        "cache.poll_ms is 1501 (environment variable DOORWARD_CACHE__POLL_MS) and cache.lease_ms 3000 (default): \
+         the lease must be twice as long at the least"
     );
 
     let sqlite = of_environment(&[token, ("DOORWARD_DATABASE__URL", "sqlite:///d.db")]).unwrap();

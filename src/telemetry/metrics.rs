@@ -13,6 +13,7 @@ use super::caches::Caches;
 use super::connections::Connections;
 use super::durations::Durations;
 use super::people::People;
+use super::reloads::Reloads;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -136,6 +137,8 @@ pub struct Metrics {
     pub connections: Connections,
     /// Those of the history.
     pub audit: Audit,
+    /// Those of settings that are read again.
+    pub reloads: Reloads,
 }
 
 impl Default for Metrics {
@@ -175,7 +178,20 @@ impl Metrics {
         let people = People::registered(&mut registry);
         let connections = Connections::registered(&mut registry);
         let audit = Audit::registered(&mut registry);
-        Self { registry, durations, checks, mutations, far, admissions, caches, people, connections, audit }
+        let reloads = Reloads::registered(&mut registry);
+        Self {
+            registry,
+            durations,
+            checks,
+            mutations,
+            far,
+            admissions,
+            caches,
+            people,
+            connections,
+            audit,
+            reloads,
+        }
     }
 
     /// A question was decided, with facts of a tier.

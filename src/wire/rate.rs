@@ -3,9 +3,11 @@
 use std::fmt;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use doorward_engine::id::{CredentialId, KeyId, TenantId, UserId};
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
@@ -29,22 +31,34 @@ const ACCEPTS_AT_ONCE: u32 = 5;
 /// The buckets of all callers.
 #[derive(Debug)]
 pub struct Rates {
-    calls: Option<Buckets>,
-    checks: Option<Buckets>,
-    accepts: Option<Buckets>,
+    calls: ArcSwapOption<Buckets>,
+    checks: ArcSwapOption<Buckets>,
+    accepts: ArcSwapOption<Buckets>,
+    clock: Steady,
 }
 
 impl Rates {
     /// Full buckets.
     #[must_use]
     pub fn new(limits: &Limits, clock: &Steady) -> Self {
-        let buckets = |per_second, at_once| {
-            NonZeroU32::new(per_second).map(|per_second| Buckets::new(per_second, at_once, clock.clone()))
-        };
-        Self {
-            calls: buckets(limits.tenant_calls_per_s, 1),
-            checks: buckets(limits.tenant_checks_per_s, 1),
-            accepts: buckets(limits.accepts_per_s, ACCEPTS_AT_ONCE),
+        let [calls, checks, accepts] = Default::default();
+        let rates = Self { calls, checks, accepts, clock: clock.clone() };
+        rates.limit(limits);
+        rates
+    }
+
+    /// Other limits from now on. The buckets of one that has changed are full again.
+    pub fn limit(&self, limits: &Limits) {
+        for (slot, per_second, at_once) in [
+            (&self.calls, limits.tenant_calls_per_s, 1),
+            (&self.checks, limits.tenant_checks_per_s, 1),
+            (&self.accepts, limits.accepts_per_s, ACCEPTS_AT_ONCE),
+        ] {
+            if slot.load().as_ref().map_or(0, |buckets| buckets.per_second) != per_second {
+                let per_second = NonZeroU32::new(per_second);
+                let buckets = per_second.map(|number| Buckets::new(number, at_once, self.clock.clone()));
+                slot.store(buckets.map(Arc::new));
+            }
         }
     }
 
@@ -64,9 +78,9 @@ impl Rates {
             // A question on a stream is a check, in whatever class the stream is.
             (Operation::StreamCheckAccess, _) | (_, Class::Checks) => &self.checks,
             (_, Class::Reads | Class::Writes) => &self.calls,
-            (_, Class::Streams | Class::Health | Class::HealthWatch) => &None,
+            (_, Class::Streams | Class::Health | Class::HealthWatch) => return Ok(()),
         };
-        buckets.as_ref().map_or(Ok(()), |buckets| buckets.take(&whose(caller), tenant, weight))
+        buckets.load().as_ref().map_or(Ok(()), |buckets| buckets.take(&whose(caller), tenant, weight))
     }
 }
 

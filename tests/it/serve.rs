@@ -13,8 +13,8 @@ use tonic::{Code, Request, Status};
 use crate::binary::{Server, doorward, finish, get, run, spawn};
 use crate::postgres;
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-const ROOT: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+pub(crate) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const ROOT: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// What a service needs, on free ports.
 pub(crate) fn environment(url: &str) -> Vec<(&str, &str)> {
@@ -34,14 +34,14 @@ fn serve(url: &str) -> Server {
     Server::start(&["serve"], &environment(url))
 }
 
-fn signed<T>(message: T) -> Request<T> {
+pub(crate) fn signed<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     let token = format!("Bearer {TOKEN}").parse().unwrap();
     request.metadata_mut().insert("authorization", token);
     request
 }
 
-async fn create_tenant(address: String) -> String {
+pub(crate) async fn create_tenant(address: String) -> String {
     let owner = TenantOwner {
         user_id: "ada".to_owned(),
         email: "ada@acme.example".to_owned(),

@@ -87,10 +87,10 @@ impl Link {
     }
 }
 
-type Opened = (Arc<Live>, Option<redis::ConnectionAddr>);
+pub(super) type Opened = (Arc<Live>, Option<redis::ConnectionAddr>);
 
 /// A connection that answers, or the reason that there is none, without a host.
-async fn connect(connector: &Connector) -> Result<Opened, String> {
+pub(super) async fn connect(connector: &Connector) -> Result<Opened, String> {
     let opened = timeout(OPEN_MAX, connector.open()).await.map_err(|_| "timeout".to_owned())?;
     let (wire, leads_to) = opened.map_err(|error| reason(&error))?;
     let live =

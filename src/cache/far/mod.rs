@@ -137,6 +137,16 @@ impl Far {
         Ok(Self(Arc::new(Inner { runtime, link, entries, counted, questions, queue, heard, _tasks })))
     }
 
+    /// Whether Redis answers, and in time for a question; if not, why, without a host.
+    ///
+    /// # Errors
+    /// [`Problem`] where the URL or the file of certificate authorities cannot be understood.
+    pub async fn probe(options: &Options) -> Result<Result<(), String>, Problem> {
+        let address = Address::parse(options.url.expose_secret())?;
+        let connector = Connector::over(address, options.ca_file.as_deref())?;
+        Ok(link::connect(&connector).await.map(drop))
+    }
+
     /// The facts of parts, in their order; none is a miss, for whatever reason. It takes at most 20 ms.
     pub async fn get(&self, scope: &Scope, parts: &[Part]) -> Vec<Option<Fact>> {
         let misses = || vec![None; parts.len()];

@@ -1,4 +1,4 @@
-//! Opening a database: URLs, pools, the lock on a SQLite file, and the schema.
+//! Opening a database: URLs, pools, and the lock on a SQLite file.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use doorward_migrations::{Migration, Migrator, MigratorTrait};
 use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, TransactionTrait};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
@@ -32,8 +31,6 @@ pub(super) const ONE_WRITER_TIMEOUT: Duration = Duration::from_secs(15);
 const IDLE_TRIED: Duration = Duration::from_secs(1);
 /// How long a statement on SQLite waits for the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The advisory lock that two migrations cannot both hold.
-const MIGRATION_LOCK: i64 = 0x646f_6f72_6d69_6772;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -50,15 +47,6 @@ pub struct Options {
     pub writes_max: u32,
     /// The catalogue that an empty database starts with, TOML.
     pub catalogue: String,
-}
-
-/// Whether the schema is the one of this binary.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MigrationState {
-    /// Steps that have been taken.
-    pub applied: Vec<String>,
-    /// Steps that are still to be taken.
-    pub pending: Vec<String>,
 }
 
 impl Sql {
@@ -122,66 +110,15 @@ async fn found(
     catalogue::install(dialect, writes, document, now).await
 }
 
-/// Brings the schema to that of this binary. Safe to run from many processes at once.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot be reached or a step fails; no step is taken by halves then.
-pub async fn migrate(url: &str) -> Result<MigrationState, StoreError> {
-    let dialect = dialect(url)?;
-    let lock = match dialect {
-        Dialect::Sqlite => Some(lock(&sqlite_path(url))?),
-        Dialect::Postgres => None,
-    };
-    let migrated = migrate_alone(dialect, url).await;
-    if let Some(lock) = lock {
-        // A child process that is being started may still hold the file open: closing it is not enough.
-        let _ = lock.unlock();
-    }
-    migrated
-}
-
-async fn migrate_alone(dialect: Dialect, url: &str) -> Result<MigrationState, StoreError> {
-    let database = connect(url, 1, Access::Write, &Doubt::default()).await?;
-    let transaction = database.begin().await?;
-    if dialect == Dialect::Postgres {
-        let lock = dialect.statement("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()]);
-        transaction.query_one_raw(lock).await?;
-    }
-    Migrator::up(&transaction, None).await?;
-    let state = state_of(&transaction).await?;
-    transaction.commit().await?;
-    database.close().await?;
-    Ok(state)
-}
-
-/// How far the schema is.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot be reached.
-pub async fn migration_state(url: &str) -> Result<MigrationState, StoreError> {
-    let database = connect(url, 1, Access::Look, &Doubt::default()).await?;
-    let state = state_of(&database).await?;
-    database.close().await?;
-    Ok(state)
-}
-
-async fn state_of<C: ConnectionTrait>(connection: &C) -> Result<MigrationState, StoreError> {
-    let names = |steps: Vec<Migration>| steps.iter().map(|step| step.name().to_owned()).collect();
-    Ok(MigrationState {
-        applied: names(Migrator::get_applied_migrations_read_only(connection).await?),
-        pending: names(Migrator::get_pending_migrations_read_only(connection).await?),
-    })
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
+pub(super) enum Access {
     /// The file must be there, and nothing of it is changed.
     Look,
     Read,
     Write,
 }
 
-fn dialect(url: &str) -> Result<Dialect, StoreError> {
+pub(super) fn dialect(url: &str) -> Result<Dialect, StoreError> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         Ok(Dialect::Postgres)
     } else if url.starts_with("sqlite://") {
@@ -195,13 +132,13 @@ fn dialect(url: &str) -> Result<Dialect, StoreError> {
     }
 }
 
-fn sqlite_path(url: &str) -> PathBuf {
+pub(super) fn sqlite_path(url: &str) -> PathBuf {
     let path = url.trim_start_matches("sqlite://");
     PathBuf::from(path.split('?').next().unwrap_or(path))
 }
 
 /// One process for one file: another one gets a clear error instead of a slow one.
-fn lock(path: &Path) -> Result<File, StoreError> {
+pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&beside);
@@ -217,7 +154,7 @@ fn lock(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-async fn connect(
+pub(super) async fn connect(
     url: &str,
     connections_max: u32,
     access: Access,

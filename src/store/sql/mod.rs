@@ -13,8 +13,10 @@ mod denials;
 mod directory;
 mod entity;
 mod epoch;
+mod examine;
 mod feed;
 mod rows;
+mod schema;
 mod snapshots;
 mod state;
 
@@ -31,7 +33,9 @@ use self::feed::Telling;
 use super::{InForce, StoreError};
 use crate::clock::Clock;
 
-pub use connect::{MigrationState, Options, migrate, migration_state};
+pub use connect::Options;
+pub use examine::{Examined, examine};
+pub use schema::{MigrationState, Unfit, migrate, migration_state};
 
 /// The store. Cheap to clone.
 #[derive(Clone)]

@@ -22,15 +22,16 @@ pub(super) struct Admission {
 
 impl Admission {
     pub(super) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
-        let max = |class| match class {
-            Class::Checks => limits.checks,
-            Class::Reads => limits.reads,
-            Class::Writes => limits.writes,
-            Class::Streams => limits.streams,
-            Class::Health | Class::HealthWatch => HEALTH_MAX,
-        };
-        let classes = Class::ALL.map(|class| Bulkhead::new(max(class)));
+        let classes = Class::ALL.map(|class| Bulkhead::new(places(limits, class)));
         Self { all: Bulkhead::new(limits.in_flight), classes, metrics }
+    }
+
+    /// So many places from now on. Nobody who is inside is put out.
+    pub(super) fn limit(&self, limits: &Limits) {
+        self.all.max.store(limits.in_flight, Ordering::Relaxed);
+        for (class, bulkhead) in Class::ALL.into_iter().zip(&self.classes) {
+            bulkhead.max.store(places(limits, class), Ordering::Relaxed);
+        }
     }
 
     /// A place, or none.
@@ -48,6 +49,16 @@ impl Admission {
         }
         self.metrics.admissions.entered(class);
         Ok(Permit { admission: Arc::clone(self), class })
+    }
+}
+
+const fn places(limits: &Limits, class: Class) -> usize {
+    match class {
+        Class::Checks => limits.checks,
+        Class::Reads => limits.reads,
+        Class::Writes => limits.writes,
+        Class::Streams => limits.streams,
+        Class::Health | Class::HealthWatch => HEALTH_MAX,
     }
 }
 
@@ -77,16 +88,17 @@ impl Drop for Permit {
 #[derive(Debug)]
 struct Bulkhead {
     inside: AtomicUsize,
-    max: usize,
+    max: AtomicUsize,
 }
 
 impl Bulkhead {
     const fn new(max: usize) -> Self {
-        Self { inside: AtomicUsize::new(0), max }
+        Self { inside: AtomicUsize::new(0), max: AtomicUsize::new(max) }
     }
 
     fn enter(&self) -> bool {
-        let one_more = |inside| (inside < self.max).then_some(inside + 1);
+        let max = self.max.load(Ordering::Relaxed);
+        let one_more = |inside| (inside < max).then_some(inside + 1);
         self.inside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
@@ -116,6 +128,21 @@ mod tests {
         drop(reading);
         assert!(admission.enter(Class::Reads).is_ok());
         drop(checking);
+        assert!(admission.enter(Class::Checks).is_ok());
+    }
+
+    #[test]
+    fn limits_change_for_who_comes_next_and_nobody_inside_is_put_out() {
+        let admission = admission(10, 2, 1);
+        let inside = [admission.enter(Class::Checks).unwrap(), admission.enter(Class::Checks).unwrap()];
+        let to = |in_flight, checks| Limits { in_flight, checks, ..Limits::default() };
+        admission.limit(&to(10, 1));
+        assert!(admission.enter(Class::Checks).is_err());
+        admission.limit(&to(10, 3));
+        assert!(admission.enter(Class::Checks).is_ok());
+        admission.limit(&to(2, 3));
+        assert!(admission.enter(Class::Checks).is_err());
+        drop(inside);
         assert!(admission.enter(Class::Checks).is_ok());
     }
 

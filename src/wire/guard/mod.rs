@@ -15,6 +15,7 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -56,8 +57,8 @@ struct Inner<C> {
     admission: Arc<Admission>,
     callers: Arc<Callers<C>>,
     denied: Denied,
-    check_deadline: Duration,
-    admin_deadline: Duration,
+    check_deadline_ms: AtomicU64,
+    admin_deadline_ms: AtomicU64,
     counts: Arc<Counts>,
 }
 
@@ -70,10 +71,17 @@ impl<C: Credentials> Guard<C> {
             admission: Arc::new(Admission::new(limits, Arc::clone(&metrics))),
             callers,
             denied,
-            check_deadline: Duration::from_millis(limits.check_deadline_ms),
-            admin_deadline: Duration::from_millis(limits.admin_deadline_ms),
+            check_deadline_ms: limits.check_deadline_ms.into(),
+            admin_deadline_ms: limits.admin_deadline_ms.into(),
             counts: Arc::new(Counts::over(metrics)),
         }))
+    }
+
+    /// Other limits, for calls that begin from now on.
+    pub fn limit(&self, limits: &Limits) {
+        self.0.admission.limit(limits);
+        self.0.check_deadline_ms.store(limits.check_deadline_ms, Ordering::Relaxed);
+        self.0.admin_deadline_ms.store(limits.admin_deadline_ms, Ordering::Relaxed);
     }
 
     /// The door as a layer. Its futures have no names and need no box.
@@ -120,7 +128,8 @@ impl<C: Credentials> Inner<C> {
             Err(error) => return call.refuse(&error),
         };
         let asked = deadline::asked(request.headers());
-        let cap = target.cap(self.check_deadline, self.admin_deadline);
+        let cap = |ms: &AtomicU64| Duration::from_millis(ms.load(Ordering::Relaxed));
+        let cap = target.cap(cap(&self.check_deadline_ms), cap(&self.admin_deadline_ms));
         let limit = deadline::limit(asked.as_ref().copied().unwrap_or_default(), cap);
         let until = limit.and_then(|limit| stopwatch.after(limit)).map(Instant::from_std);
         // Pinned where it is: moved, it would be copied, and its room would be taken twice.

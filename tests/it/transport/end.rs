@@ -23,12 +23,13 @@ fn a_call_in_flight_is_answered_and_then_the_service_ends() {
     let mut raw = Raw::connect(victim.address());
     begin(&mut raw);
     raw.read().unwrap();
-    let address = victim.address().to_owned();
+    let (address, readiness) = (victim.address().to_owned(), victim.readiness());
     let ended = std::thread::scope(|scope| {
         let stopped = scope.spawn(move || victim.stop());
         raw.read_until(|frame| frame.kind == GOAWAY).unwrap();
         // Nobody new is let in.
         assert!(std::net::TcpStream::connect(&address).is_err());
+        assert_eq!(readiness(), (503, "not ready: draining\n".to_owned()));
         raw.data(1, &message(false, &check().encode_to_vec())[3..], true).unwrap();
         assert_eq!(raw.status(1).unwrap(), 0);
         assert!(raw.is_closed_within(Duration::from_secs(20)));

@@ -79,6 +79,12 @@ impl Victim {
         counted(&self.server.admin, series)
     }
 
+    /// Status and body of `/readyz`.
+    pub(crate) fn readiness(&self) -> impl Fn() -> (u16, String) + use<> {
+        let admin = self.server.admin.clone();
+        move || crate::binary::get(&admin, "/readyz")
+    }
+
     pub(crate) fn stop(self) -> (std::process::ExitStatus, Duration) {
         self.server.stop()
     }
