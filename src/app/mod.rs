@@ -55,7 +55,7 @@ use crate::service::{Policy, Service};
 use crate::settings::{self, Settings};
 use crate::store::StoreError;
 use crate::store::sql::{self, Sql};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces};
 use crate::wire::{Grpc, Guard, MESSAGE_MAX, Rates, Watching};
 
 /// Why the service did not start.
@@ -133,23 +133,25 @@ struct Base {
     grace: Duration,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
+    traces: Traces,
     admin: SocketAddr,
     admin_task: JoinHandle<()>,
 }
 
-/// Starts the service; answers once it can be called.
+/// Starts the service, which records no traces; answers once it can be called.
 ///
 /// On SQLite the schema is brought up to date; on Postgres database and schema are waited for.
 ///
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub fn start(settings: &Settings, clock: Clock) -> Result<Running, StartError> {
-    let base = Base::start(settings)?;
+    let base = Base::start(settings, Traces::off())?;
     let store = base.database.block_on(base.open(settings, &clock))?;
     base.serve(settings, clock, store, None)
 }
 
-/// The same, listening to SIGTERM and SIGINT from the first moment on: none where one came before the start was done.
+/// The same, with traces, and listening to SIGTERM and SIGINT from the first moment on: none where one came before the
+/// start was done.
 ///
 /// SIGHUP reads the settings again from `sources`.
 ///
@@ -159,8 +161,9 @@ pub fn start_unless_stopped(
     settings: &Settings,
     clock: Clock,
     sources: Sources,
+    traces: Traces,
 ) -> Result<Option<Running>, StartError> {
-    let base = Base::start(settings)?;
+    let base = Base::start(settings, traces)?;
     let opened = base.database.block_on(async {
         let mut signals = Signals::install()?;
         tokio::select! {
@@ -179,20 +182,20 @@ impl Base {
         opening::open(settings, clock.clone(), runtime, &self.readiness).await
     }
 
-    fn start(settings: &Settings) -> Result<Self, StartError> {
+    fn start(settings: &Settings, traces: Traces) -> Result<Self, StartError> {
         settings.require_for_serving()?;
         #[cfg(feature = "slips")]
         tracing::warn!("this is a build for tests, which can be told to answer wrongly: never serve with it");
         let database = Builder::new_multi_thread().enable_all().thread_name("doorward-database").build()?;
         let (stop, admin_stop) = (CancellationToken::new(), CancellationToken::new());
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Arc::new(Metrics::beside(&traces.spans));
         let readiness = Arc::new(Readiness::starting());
         let listener = listen::one(settings.admin.listen)?;
         let admin = listener.local_addr()?;
         let router = http::router(Arc::clone(&metrics), Arc::clone(&readiness));
         let admin_task = database.spawn(listen::serve_admin(listener, router, admin_stop.clone()));
         let grace = Duration::from_millis(settings.server.grace_ms);
-        Ok(Self { database, stop, admin_stop, grace, readiness, metrics, admin, admin_task })
+        Ok(Self { database, stop, admin_stop, grace, readiness, metrics, traces, admin, admin_task })
     }
 
     fn serve(
@@ -202,6 +205,7 @@ impl Base {
         store: Sql,
         told: Option<(Signals, Sources)>,
     ) -> Result<Running, StartError> {
+        self.metrics.pools.opened(store.pools());
         let tls = Tls::open(&settings.tls, &self.metrics)?;
         let keys = settings.keys()?;
         let runtime = self.database.handle().clone();
@@ -220,7 +224,8 @@ impl Base {
         let service = Service::<Layers>::over(resolver, store, enforced, policy, keys.clone(), metrics);
         let patience = Duration::from_millis(settings.limits.check_deadline_ms);
         let beside = (denied.clone(), watching, Arc::clone(&callers), patience);
-        let guard = Guard::new(callers, denied, &settings.limits, Arc::clone(&self.metrics));
+        let guard =
+            Guard::new(callers, denied, &settings.limits, Arc::clone(&self.metrics), self.traces.clone());
         let rates = Arc::new(Rates::new(&settings.limits, &Steady::real()));
         let keepers = Keepers { guard: guard.clone(), rates: Arc::clone(&rates), loads_max };
         let grpc = Grpc::over(Arc::new(service), rates, keys, Arc::clone(&self.metrics), beside);

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::caches::LayersGuard;
 use crate::settings::{self, Limits, Settings};
-use crate::telemetry::{Level, Metrics};
+use crate::telemetry::{LogLevel, Metrics};
 use crate::wire::Rates;
 
 /// How a process reads its settings again, and where its log's level goes.
@@ -17,7 +17,7 @@ pub struct Sources {
     /// Reads them from where they came from.
     pub read: Box<dyn Fn() -> Result<Settings, settings::Error> + Send + Sync>,
     /// The log's level.
-    pub level: Level,
+    pub level: LogLevel,
 }
 
 /// Who keeps the limits.

@@ -21,7 +21,7 @@ use crate::store::feed::Mark;
 use crate::store::{
     Act, CommitError, Commits, Effect, Needs, Planned, Receipt, Registry, State, StoreError, Wait,
 };
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, trace};
 
 /// How a mutation makes sure that it is known.
 #[derive(Clone, Copy, Debug)]
@@ -89,11 +89,11 @@ impl<C: Commits, R: Registry> Commits for Enforced<C, R> {
     {
         let inner = Arc::clone(&self.inner);
         // A task of its own: who hangs up after the commit must not keep it from being told.
-        let task = self.runtime.spawn(async move {
+        let task = self.runtime.spawn(trace::carried(async move {
             let wait = act.wait;
             let receipt = inner.commits.commit(act, needs, plan).await?;
-            Ok(inner.enforce(wait, receipt).await)
-        });
+            Ok(trace::at(trace::enforcing(), inner.enforce(wait, receipt)).await)
+        }));
         task.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()).into()))
     }
 }

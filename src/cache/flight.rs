@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::store::{Ask, Epoch, Snapshot, Snapshots, StoreError, SubjectRef};
+use crate::telemetry::trace;
 
 /// A layer that sends one load for many.
 #[derive(Debug)]
@@ -50,11 +51,13 @@ impl<S: Snapshots> Flight<S> {
     /// Loads for the first who asked, and again for as long as others came meanwhile.
     fn send(&self, question: Question, first: oneshot::Sender<Answer>, ask: Ask) {
         let (below, board) = (Arc::clone(&self.below), Arc::clone(&self.board));
+        let mut first_of = trace::here();
         self.runtime.spawn(async move {
             let mut place = Place { board, question, under_way: true };
             let mut waiting = vec![first];
             while !waiting.is_empty() {
-                let answer = below.snapshot(ask.clone()).await;
+                // The first load is in the trace of who asked first; the others are of many.
+                let answer = trace::at(first_of.take(), below.snapshot(ask.clone())).await;
                 let next = place.land();
                 for sender in waiting {
                     // Who has gone needs no answer.

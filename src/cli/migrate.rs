@@ -6,6 +6,7 @@ use tokio::runtime::Builder;
 
 use super::serve::Source;
 use super::{Exit, Failure, output};
+use crate::settings::Telemetry;
 use crate::store::sql;
 use crate::telemetry;
 
@@ -29,7 +30,7 @@ pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
     let (Command::Up { source } | Command::Status { source }) = command;
     let settings = source.load(&[])?;
     settings.require_database()?;
-    telemetry::init(&settings.log)?;
+    telemetry::init(&settings.log, &Telemetry::default())?;
     let url = settings.database.direct_url().expose_secret();
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let state = runtime.block_on(async {

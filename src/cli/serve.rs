@@ -55,14 +55,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let flags: Vec<_> = listen.into_iter().chain(admin).collect();
     let settings = arguments.source.load(&flags)?;
     settings.require_for_serving()?;
-    let level = telemetry::init(&settings.log)?;
+    let telling = telemetry::init(&settings.log, &settings.telemetry)?;
     let again = (arguments.source.clone(), flags);
     let read = move || again.0.load(&again.1);
-    let sources = Sources { read: Box::new(read), level };
-    if let Some(running) = app::start_unless_stopped(&settings, Clock::real(), sources)? {
+    let sources = Sources { read: Box::new(read), level: telling.level.clone() };
+    let traces = telling.traces.clone();
+    if let Some(running) = app::start_unless_stopped(&settings, Clock::real(), sources, traces)? {
         output::line(&listening(&running));
         running.wait_for_signal_and_stop();
     }
+    telling.end();
     Ok(Exit::Done)
 }
 

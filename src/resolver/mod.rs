@@ -5,6 +5,7 @@ use doorward_engine::member::SecretHash;
 use subtle::ConstantTimeEq;
 
 use crate::store::{Ask, Epoch, Freshness, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef};
+use crate::telemetry::trace;
 
 /// A subject as a caller presents it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +50,11 @@ impl<S: Snapshots> Resolver<S> {
         resources: Vec<ResourceRef>,
         freshness: Freshness,
     ) -> Result<Snapshot, StoreError> {
+        let traced = trace::is_recorded().then(|| tenant.clone());
         let snapshot = self.snapshots.snapshot(subject.asked(tenant, resources, freshness)).await?;
+        if let (Some(tenant), Some(_)) = (traced, &snapshot.tenant) {
+            trace::tenant(tenant.as_str());
+        }
         if let Freshness::AtLeast(seen) = freshness
             && snapshot.epoch == seen.epoch
             && snapshot.revision < seen.revision

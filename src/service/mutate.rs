@@ -9,6 +9,7 @@ use super::draft::Draft;
 use super::{Backend, Error, Operation, Service};
 use crate::caller::Caller;
 use crate::store::{Act, Commits, Effect, Needs, RequestKey, State, Target, Wait};
+use crate::telemetry::trace;
 
 /// A mutation's caller and what they said about how it is to be done.
 #[derive(Clone, Debug)]
@@ -158,10 +159,15 @@ impl<B: Backend> Service<B> {
             peer: caller.peer.map(|peer| peer.to_string()),
             trace_id: caller.trace_id.clone(),
         };
+        let created = match &act.target {
+            Target::NewTenant(id) if trace::is_recorded() => Some(id.clone()),
+            _ => None,
+        };
         let expected = control.expected_revision;
         let planned = move |state: &State| {
             let authority = mint(&caller, state)?;
             if let Some(tenant) = &state.tenant {
+                trace::tenant(tenant.id.as_str());
                 authority::may_write(&caller, tenant)?;
             }
             let mut draft = Draft::over(state, expected);
@@ -169,6 +175,9 @@ impl<B: Backend> Service<B> {
             draft.finish(operation, answer)
         };
         let receipt = self.commits.commit(act, needs, planned).await?;
+        if let Some(created) = created.filter(|_| receipt.effect != Effect::Validated) {
+            trace::tenant(created.as_str());
+        }
         Ok(Done {
             answer: receipt.answer,
             revision: receipt.revision,

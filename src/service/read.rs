@@ -10,6 +10,7 @@ use super::{Backend, Error, Operation, Service};
 use crate::caller::{Caller, Identity};
 use crate::store::Directory;
 use crate::store::directory::TenantView;
+use crate::telemetry::trace;
 
 impl<B: Backend> Service<B> {
     /// Mints an admin's proof for a read, and answers the tenant as it was found.
@@ -44,6 +45,9 @@ impl<B: Backend> Service<B> {
         tenant: &TenantId,
     ) -> Result<(Option<TenantView>, Option<Member>), Error> {
         let view = self.directory.tenant(tenant.clone()).await?;
+        if view.is_some() {
+            trace::tenant(tenant.as_str());
+        }
         let actor = match &caller.actor {
             Some(user) => self.directory.member_by_user(tenant.clone(), user.clone()).await?,
             None => None,

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use super::oidc;
 use super::problem::{Given, Problems, Value};
 use super::root::Root;
+use super::telemetry;
 use super::{ClientAuth, Coherence, LogFormat, Settings};
 
 /// A setting.
@@ -165,6 +166,19 @@ pub(super) const KEYS: &[Key] = &[
         "off, error, warn, info, debug or trace, also per module: warn,doorward=debug",
         |s, text| level(&mut s.log.level, text),
     ),
+    Key::new("telemetry.otlp_endpoint", telemetry::ENDPOINT, |s, text| {
+        telemetry::endpoint(&mut s.telemetry.otlp_endpoint, text)
+    }),
+    Key::new("telemetry.otlp_ca_file", PEM, |s, text| file(&mut s.telemetry.otlp_ca_file, text)),
+    Key::new("telemetry.otlp_timeout_ms", "milliseconds from 1 to 60000", |s, text| {
+        number(&mut s.telemetry.otlp_timeout_ms, text, 1..=60_000)
+    }),
+    Key::new("telemetry.trace_ratio", "a number from 0 (none) to 1 (all)", |s, text| {
+        number(&mut s.telemetry.trace_ratio, text, 0.0..=1.0)
+    }),
+    Key::new("telemetry.trace_queue", "a number of spans from 1 to 1000000", |s, text| {
+        number(&mut s.telemetry.trace_queue, text, 1..=1_000_000)
+    }),
 ];
 
 /// The setting of that name.

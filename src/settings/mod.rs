@@ -11,6 +11,7 @@ mod near;
 mod oidc;
 mod problem;
 mod root;
+mod telemetry;
 mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,6 +27,7 @@ pub use self::limits::Limits;
 pub use self::oidc::{JwtAlgorithm, Oidc, Provider};
 pub use self::problem::Error;
 pub use self::root::{Root, RootSource};
+pub use self::telemetry::Telemetry;
 pub use self::tls::{ClientAuth, Tls};
 
 use self::problem::{Given, Problems, Source};
@@ -59,6 +61,8 @@ pub struct Settings {
     pub log: Log,
     /// Where the values come from.
     pub origins: Origins,
+    /// Where traces go, and which calls are recorded.
+    pub telemetry: Telemetry,
 }
 
 /// The gRPC listener.
@@ -248,6 +252,7 @@ impl Default for Settings {
             policy: Policy { trial_days: 14, grace_days: 7, invitation_hours: 72 },
             log: Log { format: LogFormat::Text, level: "info".to_owned() },
             origins: Origins::default(),
+            telemetry: Telemetry::default(),
         }
     }
 }

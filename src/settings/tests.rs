@@ -38,7 +38,7 @@ fn each_layer_overrides_the_one_before() {
 }
 
 /// Another value than the default, for every setting.
-pub(super) const VALUES: [(&str, &str); 52] = [
+pub(super) const VALUES: [(&str, &str); 57] = [
     ("server.listen", "[::1]:7"),
     ("server.workers", "3"),
     ("server.grace_ms", "1"),
@@ -91,6 +91,11 @@ pub(super) const VALUES: [(&str, &str); 52] = [
     ("policy.invitation_hours", "3"),
     ("log.format", "json"),
     ("log.level", "warn,doorward=debug"),
+    ("telemetry.otlp_endpoint", "https://collector.example:4317"),
+    ("telemetry.otlp_ca_file", "/ca.pem"),
+    ("telemetry.otlp_timeout_ms", "1"),
+    ("telemetry.trace_ratio", "0.01"),
+    ("telemetry.trace_queue", "1"),
 ];
 
 #[test]
@@ -124,7 +129,7 @@ fn an_unknown_section_is_named() {
     for (text, expected) in [
         ("[sever]\nlisten = \"0.0.0.0:1\"", "`sever.listen`; did you mean server.listen?"),
         ("[radis]\nurl = \"redis://h\"", "`radis.url`; did you mean redis.url?"),
-        ("[telemetry]", "`telemetry`; there are: server.listen, "),
+        ("[traces]", "`traces`; there are: server.listen, "),
         ("listen = \"0.0.0.0:1\"", "`listen`; did you mean server.listen?"),
         ("[server.listen]\nport = 1", "`server.listen`: a value of type table is not allowed"),
     ] {

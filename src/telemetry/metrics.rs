@@ -13,7 +13,9 @@ use super::caches::Caches;
 use super::connections::Connections;
 use super::durations::Durations;
 use super::people::People;
+use super::pools::Pools;
 use super::reloads::Reloads;
+use super::spans::Spans;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -139,6 +141,8 @@ pub struct Metrics {
     pub audit: Audit,
     /// Those of settings that are read again.
     pub reloads: Reloads,
+    /// Those of the database's connections.
+    pub pools: Pools,
 }
 
 impl Default for Metrics {
@@ -151,8 +155,17 @@ impl Metrics {
     /// Metrics that have counted nothing.
     #[must_use]
     pub fn new() -> Self {
+        Self::beside(&Spans::default())
+    }
+
+    /// The same, beside spans that are counted already.
+    #[must_use]
+    pub fn beside(spans: &Spans) -> Self {
         let mut registry = Registry::default();
-        let durations = Durations::registered(&mut registry);
+        spans.register(&mut registry);
+        let (durations, pools) = (Durations::default(), Pools::default());
+        registry.register_collector(Box::new(durations.clone()));
+        registry.register_collector(Box::new(pools.clone()));
         let checks = Family::<CheckLabels, Counter>::default();
         registry.register(
             "doorward_checks",
@@ -191,6 +204,7 @@ impl Metrics {
             connections,
             audit,
             reloads,
+            pools,
         }
     }
 
@@ -236,11 +250,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::telemetry::Called;
 
     #[test]
     fn what_happened_is_counted_under_the_names_that_dashboards_use() {
         let metrics = Metrics::new();
-        metrics.durations.of("CheckAccess", "OK").observe(Duration::from_micros(150));
+        let called = Called { rpc: "CheckAccess", kind: "unary", code: "OK" };
+        metrics.durations.of(called).observe(Duration::from_micros(150));
         metrics.check(Reason::RoleAdmin, "near");
         metrics.check(Reason::NotGranted, "store");
         metrics.check(Reason::NotGranted, "store");

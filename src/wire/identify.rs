@@ -7,6 +7,7 @@ use super::peer::{peer_address, peer_sans};
 use crate::caller::{Caller, Callers, Proof, Refusal};
 use crate::service::{Error, Violation};
 use crate::store::Credentials;
+use crate::telemetry::trace;
 
 /// The member on whose behalf an admin backend acts.
 const ACTOR: &str = "x-doorward-actor";
@@ -33,7 +34,7 @@ pub(super) async fn identify<C: Credentials>(
         identity,
         actor: person.or(actor),
         peer: peer_address(extensions),
-        trace_id: trace_id(headers),
+        trace_id: trace::ids().map(|ids| ids.trace.to_string()),
     })
 }
 
@@ -64,10 +65,4 @@ fn actor(headers: &HeaderMap) -> Result<Option<UserId>, Error> {
     }
     let text = first.to_str().unwrap_or_default();
     UserId::parse(text).map(Some).map_err(|error| Violation::new(ACTOR, error).into())
-}
-
-/// The trace id of a W3C `traceparent`.
-fn trace_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get("traceparent")?.to_str().ok()?.split('-').nth(1)?;
-    (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_ascii_lowercase())
 }

@@ -1,5 +1,5 @@
 //! Secrets and people's data, planted in every input of the real binary: nothing that it says of itself repeats them, in
-//! whatever form: not its log at its most talkative, its metrics, its statuses or its audit events.
+//! whatever form: not its log at its most talkative, its metrics, its traces, its statuses or its audit events.
 
 mod planted;
 mod probe;
@@ -18,12 +18,14 @@ use crate::oidc::provider::{KEYS, Provider};
 use crate::oidc::signer::Signer;
 use crate::postgres;
 use crate::redis::Redis;
+use crate::telemetry::collector::{Collector, Manner};
 
 /// Everything that was heard, by where.
 struct Heard {
     log: String,
     stdout: String,
     metrics: String,
+    spans: String,
     statuses: String,
     audit: String,
 }
@@ -35,6 +37,7 @@ impl Heard {
             ("log", &self.log),
             ("stdout", &self.stdout),
             ("metrics", &self.metrics),
+            ("spans", &self.spans),
             ("statuses", &self.statuses),
             ("audit", &self.audit),
         ];
@@ -55,18 +58,22 @@ impl Heard {
     fn holds_none_of(&self, planted: &Planted) {
         let mut found = Vec::new();
         for (name, secret) in &planted.secrets {
-            let everywhere = ["log", "stdout", "metrics", "statuses", "audit"];
+            let everywhere = ["log", "stdout", "metrics", "spans", "statuses", "audit"];
             found.extend(
                 self.finds(secret, &everywhere).into_iter().map(|place| format!("{name} in {place}")),
             );
         }
         // A person's data may be told to who has sent it, and to nobody else.
         for person in &planted.people {
-            let found_of = self.finds(person, &["log", "stdout", "metrics", "audit"]);
+            let found_of = self.finds(person, &["log", "stdout", "metrics", "spans", "audit"]);
             found.extend(found_of.into_iter().map(|place| format!("`{person}` in {place}")));
         }
         assert!(found.is_empty(), "{} found:\n{}", found.len(), found.join("\n"));
         assert!(self.log.contains("TRACE") && self.log.contains("refused"), "the log says too little");
+        assert!(
+            self.spans.matches("doorward.v1.AccessService/").count() > 200
+                && self.spans.contains("db.operation.name")
+        );
         assert!(
             self.statuses.len() > 10_000 && self.metrics.contains("doorward_") && self.audit.len() > 1_000
         );
@@ -99,6 +106,8 @@ fn heard(database: &[(&str, &str)], planted: &mut Planted, stop: impl FnOnce()) 
     let provider = runtime.block_on(Provider::start());
     provider.publish(&[signer.jwk()]);
     let (issuer, keys) = (provider.issuer(), provider.url(KEYS));
+    let collector = runtime.block_on(Collector::start(Manner::Takes, None));
+    let endpoint = collector.url();
     let (operator, root) = (planted.secret("operator token"), planted.root_hex());
     let mut environment = vec![
         ("DOORWARD_AUTH__OPERATOR_TOKEN", operator.as_str()),
@@ -106,6 +115,9 @@ fn heard(database: &[(&str, &str)], planted: &mut Planted, stop: impl FnOnce()) 
         ("DOORWARD_AUTH__OIDC_ISSUER", issuer.as_str()),
         ("DOORWARD_AUTH__OIDC_AUDIENCE", AUDIENCE),
         ("DOORWARD_AUTH__OIDC_JWKS_URL", keys.as_str()),
+        ("DOORWARD_TELEMETRY__OTLP_ENDPOINT", endpoint.as_str()),
+        ("DOORWARD_TELEMETRY__TRACE_RATIO", "1"),
+        ("DOORWARD_TELEMETRY__TRACE_QUEUE", "100000"),
     ];
     environment.extend(database);
     let directory = tempfile::tempdir().unwrap();
@@ -128,7 +140,8 @@ fn heard(database: &[(&str, &str)], planted: &mut Planted, stop: impl FnOnce()) 
     server.stop();
     let log = std::fs::read_to_string(&log).unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Heard { log, stdout, metrics, statuses: text(&probe.statuses), audit: text(&probe.audit) }
+    let spans = collector.everything();
+    Heard { log, stdout, metrics, spans, statuses: text(&probe.statuses), audit: text(&probe.audit) }
 }
 
 #[test]

@@ -49,6 +49,7 @@ mod serve;
 mod settings;
 mod store;
 mod subscriptions;
+mod telemetry;
 mod tenants;
 mod transport;
 mod world;

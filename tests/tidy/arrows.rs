@@ -73,6 +73,12 @@ const ARROWS: &[Arrow] = &[
     },
     Arrow {
         within: &["src"],
+        except: &["src/telemetry"],
+        names: &["opentelemetry*", "tracing_opentelemetry"],
+        allowed: "only src/telemetry makes spans: a call that is not recorded must cost nothing",
+    },
+    Arrow {
+        within: &["src"],
         except: &["src/http", "src/app"],
         names: &["axum"],
         allowed: "only src/http and src/app (composes) serve HTTP",

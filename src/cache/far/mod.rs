@@ -33,8 +33,10 @@ use self::link::{ANSWER_MAX, Failure, Link};
 use self::queue::{Job, Queue, Writer};
 use crate::keys::Keys;
 use crate::store::{Epoch, Fact};
-use crate::telemetry::{FarOutcome, Metrics};
+use crate::telemetry::{FarOutcome, Metrics, trace};
 
+/// The name that traces use.
+const REDIS: &str = "redis";
 /// How many questions are under way at once; more are misses.
 const QUESTIONS_MAX: usize = 256;
 /// The most keys that one command deletes.
@@ -160,10 +162,11 @@ impl Far {
         };
         let keys: Vec<_> = parts.iter().map(|part| entry::key(scope, part)).collect();
         let commands = ranges(&keys);
-        let asked = self.0.runtime.spawn(async move {
+        let trail = trace::asking(REDIS, "GETRANGE");
+        let asked = self.0.runtime.spawn(trace::at(trail, async move {
             let _permit = permit;
-            live.ask(&commands).await
-        });
+            failing(live.ask(&commands).await)
+        }));
         match asked.await.unwrap_or(Err(Failure::Error)) {
             Ok(values) if values.len() == parts.len() => self.opened(&keys, parts, values),
             Ok(_) => {
@@ -240,7 +243,8 @@ impl Far {
             pipeline.add_command(command);
         });
         pipeline.ignore_errors();
-        let asked = self.0.runtime.spawn(async move { live.ask(&pipeline).await });
+        let trail = trace::asking(REDIS, "UNLINK");
+        let asked = self.0.runtime.spawn(trace::at(trail, async move { failing(live.ask(&pipeline).await) }));
         match asked.await.unwrap_or(Err(Failure::Error)) {
             Ok(answers) => {
                 for error in answers.into_iter().filter_map(Result::err) {
@@ -258,7 +262,9 @@ impl Far {
         };
         let mut command = redis::cmd("PUBLISH");
         command.arg(hints::CHANNEL).arg("");
-        let asked = self.0.runtime.spawn(async move { live.tell::<Value>(&command, ANSWER_MAX).await });
+        let trail = trace::asking(REDIS, "PUBLISH");
+        let told = async move { failing(live.tell::<Value>(&command, ANSWER_MAX).await) };
+        let asked = self.0.runtime.spawn(trace::at(trail, told));
         match asked.await.unwrap_or(Err(Failure::Error)) {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => self.0.counted.refused(1, &error),
@@ -277,6 +283,14 @@ impl Far {
     pub fn is_up(&self) -> bool {
         self.0.link.live().is_some()
     }
+}
+
+/// An answer, noted in the trace where there is none.
+fn failing<T>(answer: Result<T, Failure>) -> Result<T, Failure> {
+    if answer.is_err() {
+        trace::failed();
+    }
+    answer
 }
 
 /// At most one byte more of each value than one may have.

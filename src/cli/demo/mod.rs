@@ -43,10 +43,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     // A letter first: what begins with a hyphen looks like a flag where it is pasted.
     let token = SecretString::from(format!("demo-{}", URL_SAFE_NO_PAD.encode(keys::random()?)));
     let settings = settings(arguments, folder.path(), &token)?;
-    let level = telemetry::init(&settings.log)?;
+    let telling = telemetry::init(&settings.log, &settings.telemetry)?;
     let same = settings.clone();
-    let sources = Sources { read: Box::new(move || Ok(same.clone())), level };
-    let started = app::start_unless_stopped(&settings, Clock::real(), sources).map_err(|error| {
+    let sources = Sources { read: Box::new(move || Ok(same.clone())), level: telling.level };
+    let started = app::start_unless_stopped(&settings, Clock::real(), sources, telling.traces).map_err(|error| {
         Failure(format!(
             "{error}\nWhere a port is taken: --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 take free ones."
         ))

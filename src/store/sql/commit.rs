@@ -5,6 +5,7 @@ mod log;
 mod request;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use doorward_engine::change::Change;
 use doorward_engine::id::Revision;
@@ -25,6 +26,7 @@ use super::state::{Gatherer, Moment, moment};
 use super::{Dialect, Inner, Sql, StoreError, catalogue, epoch, rows};
 use crate::store::feed::Changed;
 use crate::store::{Act, CommitError, Commits, Effect, Letter, Needs, Planned, Receipt, State, Target};
+use crate::telemetry::trace;
 
 impl Commits for Sql {
     async fn commit<A, R, P>(&self, act: Act, needs: Needs, plan: P) -> Result<Receipt<A>, CommitError<R>>
@@ -33,7 +35,16 @@ impl Commits for Sql {
         R: Send + 'static,
         P: FnOnce(&State) -> Result<Planned<A>, R> + Send + 'static,
     {
-        self.run(move |inner| async move { perform(&inner, &act, &needs, plan).await }).await
+        let inner = Arc::clone(&self.inner);
+        self.spawn("commit", async move {
+            let performed = perform(&inner, &act, &needs, plan).await;
+            // Who is refused has had an answer.
+            if let Err(CommitError::Store(_)) = &performed {
+                trace::failed();
+            }
+            performed
+        })
+        .await
     }
 }
 

@@ -20,6 +20,7 @@ use super::{Dialect, Inner, Sql, catalogue, credential};
 use crate::clock::{self, Clock};
 use crate::store::StoreError;
 use crate::store::act::PLATFORM;
+use crate::telemetry::Pool;
 
 /// What the server calls our connections.
 const APPLICATION: &str = "doorward";
@@ -212,11 +213,38 @@ fn sqlite_options(path: &Path, access: Access) -> ConnectOptions {
     options
 }
 
+impl Inner {
+    fn pools(&self) -> Vec<Pool> {
+        [("reads", &self.reads), ("writes", &self.writes)]
+            .map(|(name, pool)| {
+                let (open, idle) = match self.dialect {
+                    Dialect::Postgres => {
+                        let pool = pool.get_postgres_connection_pool();
+                        (pool.size(), pool.num_idle())
+                    }
+                    Dialect::Sqlite => {
+                        let pool = pool.get_sqlite_connection_pool();
+                        (pool.size(), pool.num_idle())
+                    }
+                };
+                let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+                Pool { name, used: open.saturating_sub(idle), idle }
+            })
+            .into()
+    }
+}
+
 impl Sql {
+    /// A look at the connections; none are seen when the store is gone, which it does not hold back.
+    pub fn pools(&self) -> impl Fn() -> Vec<Pool> + Send + Sync + 'static {
+        let inner = Arc::downgrade(&self.inner);
+        move || inner.upgrade().map(|inner| inner.pools()).unwrap_or_default()
+    }
+
     /// Closes the connections, so that another process may open a SQLite file.
     pub async fn close(&self) {
         let closed = self
-            .run(|inner| async move {
+            .run("close", |inner| async move {
                 inner.telling.close().await;
                 inner.reads.close_by_ref().await?;
                 inner.writes.close_by_ref().await?;

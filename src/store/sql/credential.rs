@@ -18,7 +18,7 @@ use crate::store::credentials::{Credentials, Known, Roster, Use};
 
 impl Credentials for Sql {
     async fn roster(&self) -> Result<Known, StoreError> {
-        self.run(|inner| async move { roster(&inner).await }).await
+        self.run("roster", |inner| async move { roster(&inner).await }).await
     }
 
     async fn key_by_secret(
@@ -26,11 +26,11 @@ impl Credentials for Sql {
         key: KeyId,
         secret: SecretHash,
     ) -> Result<Option<(TenantId, ApiKey)>, StoreError> {
-        self.run(move |inner| async move { key_by_secret(&inner, &key, secret).await }).await
+        self.run("key_by_secret", move |inner| async move { key_by_secret(&inner, &key, secret).await }).await
     }
 
     async fn used(&self, uses: Vec<Use>) -> Result<(), StoreError> {
-        self.run(|inner| async move { used(&inner, uses).await }).await
+        self.run("used", |inner| async move { used(&inner, uses).await }).await
     }
 }
 

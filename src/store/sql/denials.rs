@@ -12,7 +12,7 @@ const REMOVED_MAX: u32 = 10_000;
 
 impl Denials for Sql {
     async fn keep(&self, denials: Vec<Denial>) -> Result<(), StoreError> {
-        self.run(|inner| async move {
+        self.run("keep", |inner| async move {
             for denial in denials {
                 insert(&inner, denial).await?;
             }
@@ -22,7 +22,7 @@ impl Denials for Sql {
     }
 
     async fn prune(&self, days: u32, newest: u32) -> Result<(), StoreError> {
-        self.run(move |inner| async move {
+        self.run("prune", move |inner| async move {
             let (now, mut values) = now(&inner, 2);
             values.insert(0, (i64::from(days) * DAY_MICROS).into());
             let old = format!("DELETE FROM denied_call WHERE at_us < {now} - $1");

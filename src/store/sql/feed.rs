@@ -78,7 +78,7 @@ impl Telling {
 
 impl Feed for Sql {
     async fn register(&self, replica: Registration) -> Result<(), StoreError> {
-        self.run(|inner| async move {
+        self.run("register", |inner| async move {
             match &inner.telling {
                 Telling::Primary(primary) => primary::register(&primary.feed, replica).await,
                 Telling::Local(local) => local.register(replica),
@@ -89,12 +89,12 @@ impl Feed for Sql {
 
     async fn poll(&self, replica: &ReplicaId, since: Option<&Position>) -> Result<Poll, StoreError> {
         let (replica, since) = (replica.clone(), since.cloned());
-        self.run(|inner| async move { poll(&inner, replica, since).await }).await
+        self.run("poll", |inner| async move { poll(&inner, replica, since).await }).await
     }
 
     async fn acknowledge(&self, replica: &ReplicaId, position: &Position) -> Result<(), StoreError> {
         let (replica, position) = (replica.clone(), position.clone());
-        self.run(|inner| async move {
+        self.run("acknowledge", |inner| async move {
             match &inner.telling {
                 Telling::Primary(primary) => primary::acknowledge(&primary.feed, replica, position).await,
                 Telling::Local(local) => local.acknowledge(&replica, &position),
@@ -105,7 +105,7 @@ impl Feed for Sql {
 
     async fn leave(&self, replica: &ReplicaId) -> Result<(), StoreError> {
         let replica = replica.clone();
-        self.run(|inner| async move {
+        self.run("leave", |inner| async move {
             match &inner.telling {
                 Telling::Primary(primary) => primary::leave(&primary.feed, replica).await?,
                 Telling::Local(local) => local.leave(&replica),
@@ -156,7 +156,7 @@ async fn poll(inner: &Inner, replica: ReplicaId, since: Option<Position>) -> Res
 
 impl Registry for Sql {
     async fn behind(&self, marks: Vec<Mark>) -> Result<Vec<Vec<Lagging>>, StoreError> {
-        self.run(|inner| async move {
+        self.run("behind", |inner| async move {
             match &inner.telling {
                 Telling::Primary(primary) => registry::behind(&primary.registry, marks).await,
                 Telling::Local(local) => Ok(local.behind(&marks)),
@@ -166,7 +166,7 @@ impl Registry for Sql {
     }
 
     async fn suspend(&self, replicas: Vec<ReplicaId>) -> Result<(), StoreError> {
-        self.run(|inner| async move {
+        self.run("suspend", |inner| async move {
             match &inner.telling {
                 Telling::Primary(primary) => registry::suspend(&primary.registry, replicas).await?,
                 Telling::Local(local) => local.suspend(&replicas),
@@ -177,7 +177,7 @@ impl Registry for Sql {
     }
 
     async fn expire(&self, replicas: Vec<ReplicaId>) -> Result<(), StoreError> {
-        self.run(|inner| async move {
+        self.run("expire", |inner| async move {
             match &inner.telling {
                 Telling::Primary(primary) => registry::expire(&primary.registry, replicas).await?,
                 Telling::Local(local) => local.expire(&replicas),
@@ -188,7 +188,7 @@ impl Registry for Sql {
     }
 
     async fn forget(&self, replicas: Vec<ReplicaId>) -> Result<(), StoreError> {
-        self.run(|inner| async move {
+        self.run("forget", |inner| async move {
             match &inner.telling {
                 Telling::Primary(primary) => registry::forget(&primary.registry, replicas).await?,
                 Telling::Local(local) => local.forget(&replicas),
@@ -200,7 +200,7 @@ impl Registry for Sql {
 
     async fn hint(&self) {
         let hinted: Result<(), StoreError> = self
-            .run(|inner| async move {
+            .run("hint", |inner| async move {
                 match &inner.telling {
                     Telling::Primary(primary) => registry::hint(&primary.registry).await?,
                     Telling::Local(local) => local.hint(),

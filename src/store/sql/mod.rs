@@ -32,6 +32,7 @@ use self::epoch::Life;
 use self::feed::Telling;
 use super::{InForce, StoreError};
 use crate::clock::Clock;
+use crate::telemetry::trace;
 
 pub use connect::Options;
 pub use examine::{Examined, examine};
@@ -81,6 +82,14 @@ enum Dialect {
 }
 
 impl Dialect {
+    /// The name that traces use.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgresql",
+            Self::Sqlite => "sqlite",
+        }
+    }
+
     fn backend(self) -> DatabaseBackend {
         match self {
             Self::Postgres => DatabaseBackend::Postgres,
@@ -112,14 +121,31 @@ impl Dialect {
 }
 
 impl Sql {
-    /// Runs a read or a write on the database's runtime, to its end.
-    async fn run<T, E, F>(&self, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, E>
+    /// Runs what the database alone can fail, on its runtime, to its end; traces know it by its name.
+    async fn run<T, F>(&self, name: &'static str, work: impl FnOnce(Arc<Inner>) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let work = work(Arc::clone(&self.inner));
+        self.spawn(name, async {
+            let ended = work.await;
+            if ended.is_err() {
+                trace::failed();
+            }
+            ended
+        })
+        .await
+    }
+
+    async fn spawn<T, E, F>(&self, name: &'static str, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let task = self.runtime.spawn(work(Arc::clone(&self.inner)));
+        let trail = trace::asking(self.inner.dialect.name(), name);
+        let task = self.runtime.spawn(trace::at(trail, work));
         task.await.unwrap_or_else(|error| Err(StoreError::Unavailable(error.to_string()).into()))
     }
 }

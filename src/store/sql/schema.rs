@@ -132,7 +132,7 @@ impl Sql {
     /// # Errors
     /// [`StoreError`] where a check would have no answer either.
     pub async fn schema(&self) -> Result<MigrationState, StoreError> {
-        self.run(|inner| async move {
+        self.run("schema", |inner| async move {
             if inner.dialect == Dialect::Postgres {
                 let asked = inner.dialect.statement("SELECT pg_is_in_recovery() AS recovering", []);
                 let row = inner.reads.query_one_raw(asked).await?;

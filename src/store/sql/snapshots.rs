@@ -17,7 +17,7 @@ use crate::store::{Ask, Epoch, Snapshot, Snapshots, StoreError, SubjectFacts, Su
 
 impl Snapshots for Sql {
     async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
-        self.run(|inner| async move { snapshot(&inner, &ask).await }).await
+        self.run("snapshot", |inner| async move { snapshot(&inner, &ask).await }).await
     }
 
     fn epoch(&self) -> Epoch {

@@ -17,7 +17,7 @@ use crate::resolver::Presented;
 use crate::service::check::{Checked, Inquiry, Item};
 use crate::service::{Backend, Error, api_key};
 use crate::store::Freshness;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, trace};
 
 /// What a subject may be named by.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,7 @@ pub(in crate::wire) fn decided(
 ) -> proto::CheckAccessResponse {
     let decision = &checked.answer;
     metrics.check(decision.reason, checked.tier.name());
+    trace::decided(decision.allowed(), decision.reason.name(), checked.tier.name());
     proto::CheckAccessResponse {
         allowed: decision.allowed(),
         reason: reason(decision.reason).into(),
@@ -102,6 +103,7 @@ pub(in crate::wire) async fn batch_check_access<B: Backend>(
     let checked = context.service.batch_check_access(&context.caller, inquiry, items).await?;
     let tier = checked.tier.name();
     checked.answer.iter().for_each(|decision| context.metrics.check(decision.reason, tier));
+    trace::decided_many(checked.answer.len(), tier);
     Ok(proto::BatchCheckAccessResponse {
         results: checked.answer.iter().map(result).collect(),
         revision_token: context.revision_token(tenant.as_str(), checked.revision),
@@ -121,6 +123,7 @@ pub(in crate::wire) async fn explain_access<B: Backend>(
     let checked = context.service.explain_access(&context.caller, inquiry, item).await?;
     let explanation = checked.answer;
     let decision = explanation.decision;
+    trace::decided(decision.allowed(), decision.reason.name(), checked.tier.name());
     Ok(proto::ExplainAccessResponse {
         allowed: decision.allowed(),
         reason: reason(decision.reason).into(),

@@ -35,7 +35,7 @@ use crate::resolver::Resolver;
 use crate::service::denied::Denied;
 use crate::service::{Operation, Policy, Service};
 use crate::settings::Limits;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces};
 
 pub(crate) use self::token::seeds;
 
@@ -85,7 +85,7 @@ fn compose() -> Option<Composed> {
     let watching = Watching::new(Duration::ZERO, CancellationToken::new());
     let beside = (denied.clone(), watching, Arc::clone(&callers), Duration::from_secs(5));
     let grpc = Grpc::over(Arc::new(service), rates, keys(), Arc::clone(&metrics), beside);
-    let guard = Guard::new(callers, denied, &limits, metrics);
+    let guard = Guard::new(callers, denied, &limits, metrics, Traces::off());
     Some(Composed { server: AccessServiceServer::new(grpc).max_decoding_message_size(MESSAGE_MAX), guard })
 }
 

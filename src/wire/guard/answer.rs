@@ -18,6 +18,7 @@ use super::remap;
 use super::route::{Route, Target};
 use crate::clock::Stopwatch;
 use crate::service::Error;
+use crate::telemetry::trace::{self, Trail};
 use crate::telemetry::{Decline, Outcome};
 
 /// A call, counted once: with the code that it ends with, or as CANCELLED where its caller goes before.
@@ -26,11 +27,18 @@ pub(super) struct Call {
     pub(super) stopwatch: Stopwatch,
     pub(super) counts: Arc<Counts>,
     pub(super) code: Code,
+    /// Its place in a trace.
+    trail: Option<Trail>,
 }
 
 impl Call {
-    pub(super) fn begun(target: Target, stopwatch: Stopwatch, counts: Arc<Counts>) -> Self {
-        Self { target, stopwatch, counts, code: Code::Cancelled }
+    pub(super) fn begun(
+        target: Target,
+        stopwatch: Stopwatch,
+        counts: Arc<Counts>,
+        trail: Option<Trail>,
+    ) -> Self {
+        Self { target, stopwatch, counts, code: Code::Cancelled, trail }
     }
 
     /// The answer to a call that is not handled, or not any more: an error without a body.
@@ -39,7 +47,9 @@ impl Call {
         let mut response = Response::new(Guarded::empty());
         let content = http::HeaderValue::from_static("application/grpc");
         response.headers_mut().insert(http::header::CONTENT_TYPE, content);
-        self.code = remap::write(self.target, response.headers_mut(), error);
+        // Its cause is logged.
+        self.code =
+            trace::on(self.trail.as_ref(), || remap::write(self.target, response.headers_mut(), error));
         response
     }
 
@@ -66,7 +76,23 @@ impl Drop for Call {
         if let Route::Rpc(operation) = self.target.route {
             self.counts.call(operation, self.code, self.stopwatch.elapsed());
         }
+        if let Some(trail) = &self.trail {
+            trail.end(self.code.into(), is_fault(self.code));
+        }
     }
+}
+
+/// Whether the service is at fault, and not its caller.
+const fn is_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
 }
 
 /// The body of an answer.
@@ -127,7 +153,7 @@ impl Guarded {
         let mut trailers = HeaderMap::new();
         let code = self.held.as_ref().map_or(Code::Internal, |(call, _)| {
             call.count(error);
-            remap::write(call.target, &mut trailers, error)
+            trace::on(call.trail.as_ref(), || remap::write(call.target, &mut trailers, error))
         });
         self.end(code);
         Frame::trailers(trailers)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic::Code;
 
 use crate::service::Operation;
-use crate::telemetry::{Metrics, Series};
+use crate::telemetry::{Called, Metrics, Series};
 use crate::wire::code_name;
 
 /// The metrics, and of each RPC, in their order, the series of its good answers: they are found once, and not at each call.
@@ -23,12 +23,21 @@ impl Counts {
 
     /// A call has ended.
     pub(super) fn call(&self, operation: Operation, code: Code, took: Duration) {
-        let series = || self.metrics.durations.of(operation.name(), code_name(code));
+        let series = || self.metrics.durations.of(called(operation, code));
         match self.answered.get(operation as usize).filter(|_| code == Code::Ok) {
             Some(known) => known.get_or_init(series).observe(took),
             None => series().observe(took),
         }
     }
+}
+
+fn called(operation: Operation, code: Code) -> Called {
+    let kind = match operation {
+        Operation::StreamCheckAccess => "bidi_stream",
+        Operation::WatchChanges => "server_stream",
+        _ => "unary",
+    };
+    Called { rpc: operation.name(), kind, code: code_name(code) }
 }
 
 #[cfg(test)]

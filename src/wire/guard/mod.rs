@@ -8,6 +8,7 @@ mod admission;
 mod answer;
 mod counts;
 pub(super) mod deadline;
+mod parent;
 mod remap;
 mod route;
 
@@ -39,7 +40,7 @@ use crate::service::denied::Denied;
 use crate::service::{Error, authority};
 use crate::settings::Limits;
 use crate::store::Credentials;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Traces, trace};
 
 pub(super) use self::route::class;
 
@@ -60,12 +61,19 @@ struct Inner<C> {
     check_deadline_ms: AtomicU64,
     admin_deadline_ms: AtomicU64,
     counts: Arc<Counts>,
+    traces: Traces,
 }
 
 impl<C: Credentials> Guard<C> {
     /// A door that lets callers in, within the limits, and notes in `denied` who may not.
     #[must_use]
-    pub fn new(callers: Arc<Callers<C>>, denied: Denied, limits: &Limits, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        callers: Arc<Callers<C>>,
+        denied: Denied,
+        limits: &Limits,
+        metrics: Arc<Metrics>,
+        traces: Traces,
+    ) -> Self {
         Self(Arc::new(Inner {
             routes: Routes::new(),
             admission: Arc::new(Admission::new(limits, Arc::clone(&metrics))),
@@ -74,6 +82,7 @@ impl<C: Credentials> Guard<C> {
             check_deadline_ms: limits.check_deadline_ms.into(),
             admin_deadline_ms: limits.admin_deadline_ms.into(),
             counts: Arc::new(Counts::over(metrics)),
+            traces,
         }))
     }
 
@@ -122,7 +131,12 @@ impl<C: Credentials> Inner<C> {
         S: Send + 'static,
     {
         let target = self.routes.find(request.uri().path());
-        let call = Call::begun(target, stopwatch, Arc::clone(&self.counts));
+        // Whether the call is recorded is decided here, and nowhere again.
+        let trail = match target.route {
+            Route::Rpc(operation) => self.traces.begin(parent::parent(request.headers()), operation.name()),
+            Route::Health | Route::Reflection | Route::Unknown => None,
+        };
+        let call = Call::begun(target, stopwatch, Arc::clone(&self.counts), trail.clone());
         let permit = match self.admission.enter(target.class) {
             Ok(permit) => permit,
             Err(error) => return call.refuse(&error),
@@ -140,6 +154,7 @@ impl<C: Credentials> Inner<C> {
             }
             handle(target, inner, request, permit).await
         });
+        let served = trace::through(trail, served);
         // The handler is polled before the clock is looked at.
         let served = match until {
             Some(until) => timeout_at(until, served).await,
@@ -201,7 +216,7 @@ where
         (response, permit)
     };
     let ended = if target.is_mutation {
-        Handle::current().spawn(handled).await.map_err(drop)
+        Handle::current().spawn(trace::carried(handled)).await.map_err(drop)
     } else {
         AssertUnwindSafe(handled).catch_unwind().await.map_err(drop)
     };

@@ -53,7 +53,13 @@ fn door(change: impl FnOnce(&mut Limits)) -> Door {
     let metrics = Arc::new(Metrics::new());
     let callers = Arc::new(Callers::over(&SecretString::from(TOKEN), Configured::default(), None, Nobody));
     Door {
-        guard: Guard::new(callers, Denied::new(Arc::clone(&metrics)).0, &limits, Arc::clone(&metrics)),
+        guard: Guard::new(
+            callers,
+            Denied::new(Arc::clone(&metrics)).0,
+            &limits,
+            Arc::clone(&metrics),
+            Traces::off(),
+        ),
         metrics,
     }
 }
