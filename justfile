@@ -27,6 +27,11 @@ hostile:
 overload *arguments="--report docs/overload.md":
     cargo test --release --locked --test overload -- full {{ arguments }}
 
+# What a check costs, beside what an empty call costs; the page goes to docs/performance.md. Other arguments: `doorward bench --help`.
+bench *arguments="--suite readme --report docs/performance.md":
+    cargo build --release --locked --bin doorward --example floor
+    ./target/release/doorward bench {{ arguments }}
+
 # Each target of fuzz/ for a minute, or for so many seconds (needs nightly Rust and cargo-fuzz).
 fuzz seconds="60" *targets:
     ./scripts/fuzz.sh {{ seconds }} {{ targets }}

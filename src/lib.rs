@@ -1,6 +1,7 @@
 //! Doorward: authorization for multi-tenant platforms. Each module is a room; ARCHITECTURE.md is the map.
 
 pub mod app;
+pub mod bench;
 pub mod cache;
 pub mod caller;
 pub mod catalogue;

@@ -99,7 +99,7 @@ impl Caches {
             (runtime.clone(), stop_watching.clone()),
         );
         let roster = LeasedRoster::over(store.clone(), Arc::clone(&memory));
-        let flight = Flight::over(store.clone(), settings.limits.loads, runtime);
+        let flight = Flight::over(store.clone(), settings.limits.loads, Arc::clone(metrics), runtime);
         let loads_max = flight.loads_max();
         let leased = Leased::over(flight, Arc::clone(&memory), far);
         let caches = Self { following, stop_following, stop_watching };

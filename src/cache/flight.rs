@@ -14,13 +14,14 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::store::{Ask, Epoch, Snapshot, Snapshots, StoreError, SubjectRef};
-use crate::telemetry::trace;
+use crate::telemetry::{Metrics, trace};
 
 /// A layer that sends one load for many.
 #[derive(Debug)]
 pub struct Flight<S> {
     below: Arc<S>,
     board: Arc<Board<Question, Answer>>,
+    metrics: Arc<Metrics>,
     runtime: Handle,
 }
 
@@ -30,15 +31,16 @@ type Answer = Result<Snapshot, StoreError>;
 
 impl<S> Clone for Flight<S> {
     fn clone(&self) -> Self {
-        Self { below: Arc::clone(&self.below), board: Arc::clone(&self.board), runtime: self.runtime.clone() }
+        let (below, board) = (Arc::clone(&self.below), Arc::clone(&self.board));
+        Self { below, board, metrics: Arc::clone(&self.metrics), runtime: self.runtime.clone() }
     }
 }
 
 impl<S: Snapshots> Flight<S> {
     /// A layer over another, with so many loads under way at most; they run on `runtime`, and go on when who asked has
     /// gone.
-    pub fn over(below: S, loads_max: usize, runtime: Handle) -> Self {
-        Self { below: Arc::new(below), board: Arc::new(Board::new(loads_max)), runtime }
+    pub fn over(below: S, loads_max: usize, metrics: Arc<Metrics>, runtime: Handle) -> Self {
+        Self { below: Arc::new(below), board: Arc::new(Board::new(loads_max)), metrics, runtime }
     }
 
     /// How many loads may be under way, to be changed at any time.
@@ -52,10 +54,12 @@ impl<S: Snapshots> Flight<S> {
     fn send(&self, question: Question, first: oneshot::Sender<Answer>, ask: Ask) {
         let (below, board) = (Arc::clone(&self.below), Arc::clone(&self.board));
         let mut first_of = trace::here();
+        let metrics = Arc::clone(&self.metrics);
         self.runtime.spawn(async move {
             let mut place = Place { board, question, under_way: true };
             let mut waiting = vec![first];
             while !waiting.is_empty() {
+                metrics.caches.load();
                 // The first load is in the trace of who asked first; the others are of many.
                 let answer = trace::at(first_of.take(), below.snapshot(ask.clone())).await;
                 let next = place.land();

@@ -1,6 +1,7 @@
 //! The command line: it reads arguments, asks `app` or a running service, and says how it went as an exit code.
 
 mod audit;
+mod bench;
 mod catalogue;
 mod check;
 mod client;
@@ -72,6 +73,8 @@ enum Command {
     /// Change the catalogue that is in force.
     #[command(subcommand)]
     Catalogue(catalogue::Command),
+    /// Measure how fast a service is, beside what an empty call costs.
+    Bench(bench::Arguments),
     /// Read the history.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -111,6 +114,7 @@ fn execute(command: Command) -> Result<Exit, Failure> {
         Command::Credential(command) => credential::run(&command),
         Command::Catalogue(command) => catalogue::run(&command),
         Command::Audit(command) => audit::run(&command),
+        Command::Bench(arguments) => bench::run(&arguments),
     }
 }
 

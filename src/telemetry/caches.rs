@@ -57,6 +57,7 @@ struct OutcomeLabels {
 #[derive(Debug)]
 pub struct Caches {
     polls: [Counter; 2],
+    loads: Counter,
     resets: Counter,
     feed_age: Gauge<f64, AtomicU64>,
     near_bytes: Gauge,
@@ -83,6 +84,7 @@ impl Caches {
         };
         let caches = Self {
             polls: ["done", "failed"].map(|outcome| of(&polls, outcome)),
+            loads: Counter::default(),
             resets: Counter::default(),
             feed_age: Gauge::default(),
             near_bytes: Gauge::default(),
@@ -98,6 +100,8 @@ impl Caches {
     }
 
     fn register(&self, registry: &mut Registry) {
+        let loads = "Loads from the database: one answers all who want the same at once";
+        registry.register("doorward_loads", loads, self.loads.clone());
         let resets = "Times that all cached facts were dropped, and the replica registered anew";
         registry.register("doorward_cache_resets", resets, self.resets.clone());
         let age = "The age of the newest look at the feed; cached facts are used while it is below the lease";
@@ -128,6 +132,11 @@ impl Caches {
         if let Some(counter) = self.polls.get(outcome as usize) {
             counter.inc();
         }
+    }
+
+    /// The database is asked for a question's facts.
+    pub fn load(&self) {
+        self.loads.inc();
     }
 
     /// Everything was dropped.
@@ -175,6 +184,7 @@ mod tests {
         let caches = Caches::registered(&mut registry);
         caches.poll(PollOutcome::Failed);
         caches.reset();
+        caches.load();
         caches.hold(10, 2, 1, Some(Duration::from_millis(250)));
         caches.enforcement(Duration::from_millis(2));
         caches.suspended(3);
@@ -185,6 +195,7 @@ mod tests {
             r#"doorward_feed_polls_total{outcome="done"} 0"#,
             r#"doorward_feed_polls_total{outcome="failed"} 1"#,
             "doorward_cache_resets_total 1",
+            "doorward_loads_total 1",
             "doorward_feed_age_seconds 0.25",
             "doorward_near_bytes 10",
             "doorward_near_facts 2",

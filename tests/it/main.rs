@@ -14,6 +14,7 @@ mod postgres;
 mod api_keys;
 mod audit;
 mod bad_input;
+mod bench;
 mod binary;
 mod caches;
 mod callers;
