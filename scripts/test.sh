@@ -59,10 +59,11 @@ packages() {
     brew/postgres) echo postgresql@17 ;;
     */openssl) echo openssl ;;
     */redis) echo redis ;;
+    */valgrind) echo valgrind ;;
     esac
 }
 
-# Arguments: the needs that are missing, of `postgres`, `redis` and `openssl`.
+# Arguments: the needs that are missing, of `postgres`, `redis`, `openssl` and `valgrind`.
 install_missing() {
     local by need names wanted=()
     by=$(manager)
@@ -97,6 +98,8 @@ elif ! has_postgres; then
 fi
 has redis-server || missing+=(redis)
 has openssl || missing+=(openssl)
+# Not there for macOS: the test that counts instructions says then that it did not.
+if [[ $(uname -s) == Linux ]]; then has valgrind || missing+=(valgrind); fi
 
 if ((${#missing[@]})); then
     install_missing "${missing[@]}"
@@ -105,6 +108,9 @@ if ((${#missing[@]})); then
     has redis-server || fail "redis was installed, and redis-server is still not found"
     has openssl || fail "openssl was installed, and is still not found"
 fi
+
+# Most tests wait for something, a lease or a deadline: more of them at once than there are cores end sooner.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-4}
 
 cargo test --workspace --locked "$@"
 # One more build: with ways to get the protocol wrong, every one of which real replicas under faults must show, and with

@@ -21,6 +21,7 @@ mod socket;
 mod tls;
 mod workers;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -32,9 +33,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
+use tower::Layer;
 
 use self::caches::{Caches, Composed, Layers, Parts};
 use self::callers::Keeping;
@@ -42,12 +45,13 @@ use self::door::Door;
 use self::health::{Condition, Health, Told};
 pub use self::reload::Sources;
 use self::reload::{Keepers, Reload};
+use self::serving::Served;
 use self::tls::Tls;
 use self::workers::{Work, Workers};
 use crate::cache::far;
 use crate::caller::oidc;
 use crate::clock::{Clock, Steady};
-use crate::http::{self, Readiness};
+use crate::http::{self as admin_http, Readiness};
 use crate::proto::access_service_server::AccessServiceServer;
 use crate::resolver::Resolver;
 use crate::service::denied::Denied;
@@ -56,7 +60,7 @@ use crate::settings::{self, Settings};
 use crate::store::StoreError;
 use crate::store::sql::{self, Sql};
 use crate::telemetry::{Metrics, Traces};
-use crate::wire::{Grpc, Guard, MESSAGE_MAX, Rates, Watching};
+use crate::wire::{Grpc, Guard, Guarded, MESSAGE_MAX, Rates, Watching};
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +118,7 @@ pub struct Running {
     pub grpc: SocketAddr,
     /// Where metrics and probes answer.
     pub admin: SocketAddr,
+    served: Served,
     health: Option<Health>,
     workers: Option<Workers>,
     caches: Option<Caches>,
@@ -192,7 +197,7 @@ impl Base {
         let readiness = Arc::new(Readiness::starting());
         let listener = listen::one(settings.admin.listen)?;
         let admin = listener.local_addr()?;
-        let router = http::router(Arc::clone(&metrics), Arc::clone(&readiness));
+        let router = admin_http::router(Arc::clone(&metrics), Arc::clone(&readiness));
         let admin_task = database.spawn(listen::serve_admin(listener, router, admin_stop.clone()));
         let grace = Duration::from_millis(settings.server.grace_ms);
         Ok(Self { database, stop, admin_stop, grace, readiness, metrics, traces, admin, admin_task })
@@ -235,7 +240,7 @@ impl Base {
             .max_decoding_message_size(MESSAGE_MAX)
             .accept_compressed(CompressionEncoding::Gzip);
         let routes = workers::with_reflection(Routes::new(health_service)).map_err(io::Error::other)?;
-        let served = (grpc, routes, guard);
+        let served = (grpc, routes.prepare(), guard);
         let mut watches = Vec::from_iter(tls.as_ref().map(|tls| self.watch(tls)).transpose()?);
         let (signals, sources) = told.unzip();
         let reload =
@@ -247,12 +252,24 @@ impl Base {
         let tls = tls.map(|(tls, _)| tls);
         let door = Arc::new(Door::new(&settings.server, tls, Arc::clone(&self.metrics)));
         let limits = (&settings.server).into();
-        let work = Work { stop: self.stop.clone(), grace: self.grace, limits, door, served };
+        let work = Work { stop: self.stop.clone(), grace: self.grace, limits, door, served: served.clone() };
         let health = Some(self.tell(condition, health));
         let workers = Workers::start(listeners, &work)?;
         let (admin, workers, caches, keeping) = (self.admin, Some(workers), Some(caches), Some(keeping));
         let (recording, base, _watches) = (Some(recording), Some(self), watches);
-        Ok(Running { grpc, admin, health, workers, caches, keeping, recording, base, signals, _watches })
+        Ok(Running {
+            grpc,
+            admin,
+            served,
+            health,
+            workers,
+            caches,
+            keeping,
+            recording,
+            base,
+            signals,
+            _watches,
+        })
     }
 
     /// What the replica's condition is told by.
@@ -319,6 +336,16 @@ fn policy(settings: &settings::Policy) -> Policy {
 }
 
 impl Running {
+    /// What a connection's calls go through, without a connection: to measure it.
+    pub fn calls(
+        &self,
+    ) -> impl tower::Service<http::Request<Body>, Response = http::Response<Guarded>, Error = Infallible>
+    + Clone
+    + use<> {
+        let (access, others, guard) = self.served.clone();
+        guard.layer().layer(direct::past(access).layer(others))
+    }
+
     /// Waits for SIGTERM or SIGINT, where they are listened to, and stops.
     pub fn wait_for_signal_and_stop(mut self) {
         if let (Some(base), Some(signals)) = (&self.base, &mut self.signals) {

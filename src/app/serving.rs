@@ -84,7 +84,7 @@ impl Serving {
             .http2_adaptive_window(Some(false))
             .layer(guard.layer())
             .layer(direct::past(access))
-            .add_routes(others.prepare());
+            .add_routes(others);
         let http: Http = Box::new(move |connection, ended| {
             let only = stream::iter([Ok::<_, Infallible>(connection)]).chain(stream::pending());
             router.clone().serve_with_incoming_shutdown(only, ended).boxed()
