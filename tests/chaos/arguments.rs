@@ -14,12 +14,14 @@ commands
   mutant [NAME]       a rule of the protocol is broken on purpose: the violation must be found
   control [NAME]      the schedule of a mutant with the unbroken protocol: nothing may be found
   soak                smoke in phases, and a report
+  upgrade             two replicas beside one of another binary (--from), in peace; nothing may be stale or fail
   latency             how long a revocation takes, with each kind of hint and with none
   help                this text
 
 options
   --seed N            the seed of everything random (default: the time)
-  --seconds N         how long the smoke run or a control takes
+  --seconds N         how long the smoke run, a control or the upgrade takes
+  --from FILE         the binary of the release before
   --minutes N         how long the soak takes (default: 30)
   --report FILE       where the soak writes its report, as Markdown";
 
@@ -31,6 +33,7 @@ pub(crate) enum Command {
     Mutants(Vec<&'static Mutant>),
     Controls(Vec<&'static Mutant>),
     Soak,
+    Upgrade,
     Latency,
     Help,
 }
@@ -43,6 +46,7 @@ pub(crate) struct Arguments {
     pub(crate) seconds: Option<u64>,
     pub(crate) minutes: u64,
     pub(crate) report: Option<PathBuf>,
+    pub(crate) from: Option<PathBuf>,
     /// As it was typed.
     pub(crate) line: String,
 }
@@ -53,8 +57,15 @@ impl Arguments {
         let words: Vec<_> = words.collect();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         let line = words.join(" ");
-        let mut arguments =
-            Self { command: Command::All, seed: now, seconds: None, minutes: 30, report: None, line };
+        let mut arguments = Self {
+            command: Command::All,
+            seed: now,
+            seconds: None,
+            minutes: 30,
+            report: None,
+            from: None,
+            line,
+        };
         let mut names = Vec::new();
         let mut words = words.into_iter();
         while let Some(word) = words.next() {
@@ -63,6 +74,7 @@ impl Arguments {
                 "--seed" => arguments.seed = number(&value()?)?,
                 "--seconds" => arguments.seconds = Some(number(&value()?)?),
                 "--minutes" => arguments.minutes = number(&value()?)?,
+                "--from" => arguments.from = Some(PathBuf::from(value()?)),
                 "--report" => arguments.report = Some(PathBuf::from(value()?)),
                 "--help" | "-h" => names.push("help".to_owned()),
                 option if option.starts_with('-') => return Err(format!("unknown option `{option}`")),
@@ -70,6 +82,9 @@ impl Arguments {
             }
         }
         arguments.command = command(&names)?;
+        if matches!(arguments.command, Command::Upgrade) && arguments.from.is_none() {
+            return Err("`upgrade` needs `--from`".to_owned());
+        }
         Ok(arguments)
     }
 }
@@ -85,6 +100,7 @@ fn command(names: &[String]) -> Result<Command, String> {
         ("all", []) => Ok(Command::All),
         ("smoke", []) => Ok(Command::Smoke),
         ("soak", []) => Ok(Command::Soak),
+        ("upgrade", []) => Ok(Command::Upgrade),
         ("latency", []) => Ok(Command::Latency),
         ("help", []) => Ok(Command::Help),
         (other, []) => Err(format!("unknown command `{other}`")),

@@ -1,5 +1,6 @@
 //! The machines of a run: three replicas, a Postgres, a Redis, and the links between them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
@@ -42,6 +43,8 @@ pub(crate) struct Tuning {
     pub(crate) redis: bool,
     /// Whether they are linked to Postgres and Redis without a proxy: nothing can be broken then.
     pub(crate) direct: bool,
+    /// The binary of the release before, of which the first replica is then.
+    pub(crate) before: Option<PathBuf>,
 }
 
 impl Default for Tuning {
@@ -54,6 +57,7 @@ impl Default for Tuning {
             slip: None,
             redis: true,
             direct: false,
+            before: None,
         }
     }
 }
@@ -83,11 +87,13 @@ impl Lab {
                 [pool.port(), feed.port(), far.port()]
             };
             let environment = environment(&tuning, ports);
-            replicas.push(Replica::new(&keeper, number, environment));
+            let binary = tuning.before.as_deref().filter(|_| number == 0);
+            replicas.push(Replica::new(&keeper, number, binary, environment));
             links.push([pool, feed, far]);
         }
-        replicas[0].run(&["migrate", "up"]).await;
+        // The release before serves on its own schema first, as it does where there is something to upgrade.
         for replica in &replicas {
+            replica.run(&["migrate", "up"]).await;
             replica.start().await;
         }
         let (postgres, redis) = (Mutex::new(postgres), Mutex::new(redis));
@@ -116,9 +122,11 @@ fn environment(tuning: &Tuning, [pool, feed, far]: [u16; 3]) -> Vec<(String, Str
         ("AUTH__OPERATOR_TOKEN", TOKEN.to_owned()),
         ("KEYS__ROOT", ROOT.to_owned()),
         ("LOG__LEVEL", "warn".to_owned()),
-        // The load is one caller's.
-        ("LIMITS__TENANT_CALLS_PER_S", "0".to_owned()),
     ];
+    // The load is one caller's. A release of before this setting would not start with it.
+    if tuning.before.is_none() {
+        set.push(("LIMITS__TENANT_CALLS_PER_S", "0".to_owned()));
+    }
     if HAS_CACHES {
         set.extend([
             ("DATABASE__DIRECT_URL", database(feed)),

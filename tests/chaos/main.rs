@@ -33,6 +33,7 @@ mod runs;
 mod schedule;
 mod setup;
 mod tally;
+mod upgrade;
 mod verify;
 mod world;
 mod writer;

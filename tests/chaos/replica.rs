@@ -1,7 +1,7 @@
 //! A replica: the real binary as a process that is killed, paused, drained and started again, and clients of it.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
@@ -24,6 +24,7 @@ pub(crate) type Client = AccessServiceClient<Channel>;
 /// A place for a process of the service.
 pub(crate) struct Replica {
     name: String,
+    binary: PathBuf,
     keeper: Arc<Keeper>,
     environment: Vec<(String, String)>,
     process: tokio::sync::Mutex<Option<Process>>,
@@ -32,10 +33,16 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// Nothing runs yet.
-    pub(crate) fn new(keeper: &Arc<Keeper>, number: usize, environment: Vec<(String, String)>) -> Self {
+    /// Nothing runs yet. Without another binary it is this build's.
+    pub(crate) fn new(
+        keeper: &Arc<Keeper>,
+        number: usize,
+        binary: Option<&Path>,
+        environment: Vec<(String, String)>,
+    ) -> Self {
         Self {
             name: format!("replica-{number}"),
+            binary: binary.unwrap_or(Path::new(env!("CARGO_BIN_EXE_doorward"))).to_owned(),
             keeper: keeper.clone(),
             environment,
             process: tokio::sync::Mutex::new(None),
@@ -83,7 +90,7 @@ impl Replica {
     fn launch(&self, arguments: Vec<String>) -> Process {
         let program = Program {
             name: &self.name,
-            path: PathBuf::from(env!("CARGO_BIN_EXE_doorward")),
+            path: self.binary.clone(),
             arguments,
             environment: self.environment.clone(),
             user: None,

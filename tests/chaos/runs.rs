@@ -12,7 +12,7 @@ use crate::load::Plan;
 use crate::mutant::{self, Mutant};
 use crate::phase::{Course, Outcome, RECOVERY, Run};
 use crate::report;
-use crate::schedule;
+use crate::{schedule, upgrade};
 
 const SMOKE_SECONDS: u64 = 120;
 /// A mutant that has not been found by then is not found.
@@ -36,6 +36,7 @@ pub(crate) async fn run(arguments: &Arguments) -> bool {
         Command::Mutants(some) => mutants(some, seed).await,
         Command::Controls(some) => controls(some, seed, arguments.seconds.unwrap_or(MUTANT_SECONDS)).await,
         Command::Soak => soak(arguments).await,
+        Command::Upgrade => upgrade::run(arguments).await,
         Command::Latency => {
             latency::measure_all(seed).await;
             true
@@ -45,7 +46,7 @@ pub(crate) async fn run(arguments: &Arguments) -> bool {
 }
 
 /// Whether a phase was as it must be; what was not is among its failures.
-fn judge(outcome: &Outcome) -> bool {
+pub(crate) fn judge(outcome: &Outcome) -> bool {
     let tally = &outcome.tally;
     if let Some(success) = tally.success().filter(|success| *success < 99.9) {
         tally.fail(format!("only {success:.3} % of checks succeeded after the healing"));
