@@ -15,6 +15,14 @@ ci:
 demo:
     cargo run --release -- demo
 
+# Postgres, Redis, three replicas and a client that asks them in turn, to see. Other arguments: --seconds N, --debug.
+cluster *arguments:
+    ./scripts/cluster.sh {{ arguments }}
+
+# The last release (or the commit named) and this tree side by side on one database: no stale or failed answer.
+upgrade *arguments:
+    ./scripts/upgrade.sh {{ arguments }}
+
 # Three replicas under faults for half an hour; the report goes to docs/chaos.md. Other arguments: --seconds, --seed.
 chaos *arguments="--minutes 30 --report docs/chaos.md":
     cargo test --release --locked --features slips --test chaos -- soak {{ arguments }}
