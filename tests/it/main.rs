@@ -44,6 +44,7 @@ mod readiness;
 mod redis;
 mod reload;
 mod resources;
+mod restore;
 mod scenarios;
 mod sections;
 mod serve;

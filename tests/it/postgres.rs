@@ -184,9 +184,42 @@ impl Cluster {
     /// The address of a new database that holds what a dump of the one at `url` holds.
     pub(crate) fn restored(&self, url: &str) -> String {
         let restored = self.fresh_database();
-        let dump = self.client("pg_dump", &["--format=custom", "--dbname", url], &[]);
-        self.client("pg_restore", &["--exit-on-error", "--dbname", &restored], &dump);
+        self.restore(&restored, &self.dump(url), &[]);
         restored
+    }
+
+    /// A dump of the database at `url`.
+    pub(crate) fn dump(&self, url: &str) -> Vec<u8> {
+        self.client("pg_dump", &["--format=custom", "--dbname", url], &[])
+    }
+
+    /// Restores a dump into the database at `url`, with more options for `pg_restore`.
+    pub(crate) fn restore(&self, url: &str, dump: &[u8], options: &[&str]) {
+        let mut arguments = vec!["--exit-on-error", "--dbname", url];
+        arguments.extend(options);
+        self.client("pg_restore", &arguments, dump);
+    }
+
+    /// Copies the data directory while the server is stopped. The copy goes with the cluster.
+    pub(crate) fn copy_data(&mut self) {
+        self.stop();
+        self.copy("data", "copy");
+        self.start_stopped();
+    }
+
+    /// Puts the copy in the place of the data directory while the server is stopped.
+    pub(crate) fn return_to_copy(&mut self) {
+        self.stop();
+        let data = self.keeper.directory.join("data");
+        std::fs::remove_dir_all(&data).unwrap_or_else(|error| panic!("{}: {error}", data.display()));
+        self.copy("copy", "data");
+        self.start_stopped();
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let paths = [from, to].map(|name| self.keeper.directory.join(name));
+        let copied = Command::new("cp").arg("-a").args(&paths).status();
+        assert!(copied.is_ok_and(|status| status.success()), "`cp -a` of {paths:?} failed");
     }
 
     /// What the database at `url` answers to a query: values with `|` between them.
