@@ -22,8 +22,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 const TENANT: &str = "cluster";
 const USER: &str = "ada";
-/// Longer than a mutation waits for a replica that is dead.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// Of a check: another replica is asked then. Of a change: longer than it waits for a replica that is dead.
+const CHECK_DEADLINE: Duration = Duration::from_secs(1);
+const CHANGE_DEADLINE: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_millis(500);
 /// How long is asked after each change, and the pause between two checks.
 const TURN: Duration = Duration::from_secs(1);
@@ -107,7 +108,7 @@ impl Replica {
             resource: Some(Resource { r#type: "section".to_owned(), id: "analytics".to_owned() }),
             ..CheckAccessRequest::default()
         };
-        let answer = self.client.check_access(signed(token, request)).await?.into_inner();
+        let answer = self.client.check_access(signed(token, CHECK_DEADLINE, request)).await?.into_inner();
         self.answers += 1;
         Ok(answer.allowed)
     }
@@ -117,10 +118,20 @@ impl Replica {
         let tenant_id = TENANT.to_owned();
         if access {
             let request = ResumeTenantRequest { tenant_id, ..ResumeTenantRequest::default() };
-            Ok(self.client.resume_tenant(signed(token, request)).await?.into_inner().enforced)
+            Ok(self
+                .client
+                .resume_tenant(signed(token, CHANGE_DEADLINE, request))
+                .await?
+                .into_inner()
+                .enforced)
         } else {
             let request = SuspendTenantRequest { tenant_id, ..SuspendTenantRequest::default() };
-            Ok(self.client.suspend_tenant(signed(token, request)).await?.into_inner().enforced)
+            Ok(self
+                .client
+                .suspend_tenant(signed(token, CHANGE_DEADLINE, request))
+                .await?
+                .into_inner()
+                .enforced)
         }
     }
 }
@@ -138,7 +149,7 @@ impl Balance {
             ..CreateTenantRequest::default()
         };
         let first = self.replicas.first_mut().ok_or("an address at least")?;
-        first.client.create_tenant(signed(&self.token, request)).await?;
+        first.client.create_tenant(signed(&self.token, CHANGE_DEADLINE, request)).await?;
         Ok(())
     }
 
@@ -219,9 +230,9 @@ fn is_away(status: &Status) -> bool {
     matches!(status.code(), Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown)
 }
 
-fn signed<T>(token: &MetadataValue<Ascii>, message: T) -> Request<T> {
+fn signed<T>(token: &MetadataValue<Ascii>, deadline: Duration, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", token.clone());
-    request.set_timeout(DEADLINE);
+    request.set_timeout(deadline);
     request
 }
