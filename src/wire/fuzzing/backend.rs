@@ -1,6 +1,6 @@
 //! Layers with nothing in them: what a request comes to before anything is looked up. They answer at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use doorward_engine::api_key::ApiKey;

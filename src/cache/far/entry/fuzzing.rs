@@ -86,7 +86,7 @@ fn use_up(value: &Value) {
         _ => None,
     };
     let resource = match value {
-        Value::Resource(facts) => facts.as_deref(),
+        Value::Resource(facts) => facts.as_ref(),
         _ => None,
     };
     let subject = match value {
