@@ -34,10 +34,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
-use tonic::codec::CompressionEncoding;
-use tonic::service::Routes;
 use tonic_health::server::HealthReporter;
-use tower::Layer;
 
 use self::caches::{Caches, Composed, Layers, Parts};
 use self::callers::Keeping;
@@ -60,7 +57,7 @@ use crate::settings::{self, Settings};
 use crate::store::StoreError;
 use crate::store::sql::{self, Sql};
 use crate::telemetry::{Metrics, Traces};
-use crate::wire::{Grpc, Guard, Guarded, MESSAGE_MAX, Rates, Watching};
+use crate::wire::{Grpc, Guard, Guarded, Rates, Watching};
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -234,18 +231,9 @@ impl Base {
         let rates = Arc::new(Rates::new(&settings.limits, &Steady::real()));
         let keepers = Keepers { guard: guard.clone(), rates: Arc::clone(&rates), loads_max };
         let grpc = Grpc::over(Arc::new(service), rates, keys, Arc::clone(&self.metrics), beside);
-
-        let (health, health_service) = tonic_health::server::health_reporter();
-        let grpc = AccessServiceServer::new(grpc)
-            .max_decoding_message_size(MESSAGE_MAX)
-            .accept_compressed(CompressionEncoding::Gzip);
-        let routes = workers::with_reflection(Routes::new(health_service)).map_err(io::Error::other)?;
-        let served = (grpc, routes.prepare(), guard);
+        let (served, health) = serving::served(grpc, guard).map_err(io::Error::other)?;
         let mut watches = Vec::from_iter(tls.as_ref().map(|tls| self.watch(tls)).transpose()?);
-        let (signals, sources) = told.unzip();
-        let reload =
-            sources.map(|sources| Reload::new(sources, keepers, Arc::clone(&self.metrics), settings));
-        let (signals, watch) = self.reload(signals, reload);
+        let (signals, watch) = self.reload(told, keepers, settings);
         watches.extend(watch);
         let listeners = listen::shared(settings.server.listen, worker_count(&settings.server))?;
         let grpc = listen::address(&listeners, settings.server.listen)?;
@@ -288,7 +276,10 @@ impl Base {
     }
 
     /// Reads the settings again when a signal asks for it.
-    fn reload(&self, mut signals: Option<Signals>, reload: Option<Reload>) -> Reloading {
+    fn reload(&self, told: Option<(Signals, Sources)>, keepers: Keepers, settings: &Settings) -> Reloading {
+        let (mut signals, sources) = told.unzip();
+        let metrics = Arc::clone(&self.metrics);
+        let reload = sources.map(|sources| Reload::new(sources, keepers, metrics, settings));
         let asked = signals.as_mut().and_then(|signals| signals.hangup.take());
         let watch = asked.zip(reload).map(|(asked, reload)| reload.watch(asked, self.stop.clone()));
         (signals, watch.map(|watch| AbortOnDropHandle::new(self.database.spawn(watch))))
@@ -342,8 +333,7 @@ impl Running {
     ) -> impl tower::Service<http::Request<Body>, Response = http::Response<Guarded>, Error = Infallible>
     + Clone
     + use<> {
-        let (access, others, guard) = self.served.clone();
-        guard.layer().layer(direct::past(access).layer(others))
+        serving::calls(&self.served)
     }
 
     /// Waits for SIGTERM or SIGINT, where they are listened to, and stops.

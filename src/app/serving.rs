@@ -8,21 +8,27 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
+use http::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic_health::server::HealthReporter;
+use tower::{Layer, Service};
 
 use super::caches::{Layers, LayersGuard};
 use super::connection::Connection;
 use super::direct;
 use super::door::{Door, Opening, Place, Turn};
+use crate::proto::FILE_DESCRIPTOR_SET;
 use crate::proto::access_service_server::AccessServiceServer;
 use crate::settings;
 use crate::telemetry::{Cut, Refusal};
-use crate::wire::Grpc;
+use crate::wire::{Grpc, Guarded, MESSAGE_MAX};
 
 /// The most bytes of a call's headers.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
@@ -57,6 +63,37 @@ pub(super) type Served = (AccessServiceServer<Grpc<Layers>>, Routes, LayersGuard
 /// Serves a connection until it ends, asked to by a future or by the client.
 type Http = Box<dyn Fn(Connection, BoxFuture<'static, ()>) -> Ended + Send + Sync>;
 type Ended = BoxFuture<'static, Result<(), tonic::transport::Error>>;
+
+/// What is served: the service over `grpc`, health and reflection beside it, and `guard` before them; and who says how
+/// the service is.
+pub(super) fn served(
+    grpc: Grpc<Layers>,
+    guard: LayersGuard,
+) -> Result<(Served, HealthReporter), tonic_reflection::server::Error> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let access = AccessServiceServer::new(grpc)
+        .max_decoding_message_size(MESSAGE_MAX)
+        .accept_compressed(CompressionEncoding::Gzip);
+    Ok(((access, with_reflection(Routes::new(health))?.prepare(), guard), reporter))
+}
+
+/// The same for calls that come on no connection.
+pub(super) fn calls(
+    served: &Served,
+) -> impl Service<Request<Body>, Response = Response<Guarded>, Error = Infallible> + Clone + use<> {
+    let (access, others, guard) = served.clone();
+    guard.layer().layer(direct::past(access).layer(others))
+}
+
+/// Reflection, as old and new clients ask for it.
+fn with_reflection(routes: Routes) -> Result<Routes, tonic_reflection::server::Error> {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+}
 
 /// One worker's part.
 pub(super) struct Serving {

@@ -8,11 +8,9 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
 use super::door::Door;
 use super::serving::{Limits, Served, Serving};
-use crate::proto::FILE_DESCRIPTOR_SET;
 
 /// The threads that answer gRPC.
 pub(super) struct Workers {
@@ -94,14 +92,4 @@ async fn serve(listener: TcpListener, work: Work) -> io::Result<()> {
         () = too_late => tracing::warn!("calls in flight were cut off at the end of the grace"),
     }
     Ok(())
-}
-
-/// Reflection, as old and new clients ask for it.
-pub(super) fn with_reflection(routes: Routes) -> Result<Routes, tonic_reflection::server::Error> {
-    let builder = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    Ok(routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
 }
