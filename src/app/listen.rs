@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::StartError;
 
 const BACKLOG: i32 = 1024;
+/// How often the system chooses a port at most.
+const CHOICES_MAX: u32 = 8;
 
 /// A socket of its own.
 pub(super) fn one(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -17,12 +19,23 @@ pub(super) fn one(address: SocketAddr) -> Result<TcpListener, StartError> {
 
 /// Several sockets on one port: the system spreads connections over them.
 pub(super) fn shared(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, StartError> {
-    let refused = |cause| StartError::Listen { address, cause };
+    // A port that the system has chosen may be taken by others before it is shared: then it chooses again.
+    let mut choices = if address.port() == 0 { CHOICES_MAX } else { 1 };
+    loop {
+        choices -= 1;
+        match share(address, count) {
+            Err(cause) if cause.kind() == io::ErrorKind::AddrInUse && choices > 0 => {}
+            shared => return shared.map_err(|cause| StartError::Listen { address, cause }),
+        }
+    }
+}
+
+fn share(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
     // Sockets that share a port would also share it with another process of ours, silently: look first.
-    let probe = bind(address, Sharing::No).map_err(refused)?;
+    let probe = bind(address, Sharing::No)?;
     let address = probe.local_addr()?;
     drop(probe);
-    (0..count).map(|_| bind(address, Sharing::Yes).map_err(refused)).collect()
+    (0..count).map(|_| bind(address, Sharing::Yes)).collect()
 }
 
 /// The address that they listen on.
