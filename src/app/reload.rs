@@ -70,11 +70,16 @@ impl Reload {
 
     fn look(&mut self) {
         let read = self.read();
-        self.metrics.reloads.count(read.is_ok());
-        let new = match read {
-            Ok(new) => new,
-            Err(problem) => return tracing::error!(problem, "the settings before stay in effect"),
-        };
+        let is_done = read.is_ok();
+        match read {
+            Ok(new) => self.take(new),
+            Err(problem) => tracing::error!(problem, "the settings before stay in effect"),
+        }
+        // Last: who sees it counted finds it done.
+        self.metrics.reloads.count(is_done);
+    }
+
+    fn take(&mut self, new: Settings) {
         self.keepers.limit(&new.limits);
         let taken = self.taken.changed(&new).live;
         tracing::info!(?taken, "the settings were read again");

@@ -13,6 +13,15 @@ use tempfile::TempDir;
 /// How long a service may take to start, and a command to end. A debug build on a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Waits until something is so, and fails where it is not in time.
+pub(crate) fn until(patience: Duration, what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + patience;
+    while !is_so() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 /// The binary, with nothing set of what a developer may have set.
 pub(crate) fn doorward(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_doorward"));

@@ -16,7 +16,7 @@ fn shows(said: &Said, secret: &str) -> bool {
 
 #[test]
 fn a_deployment_on_postgres_is_looked_at_from_end_to_end() {
-    let cluster = postgres::cluster();
+    let cluster = postgres::shared();
     let url = cluster.fresh_database();
     let mut environment = environment(&url);
     environment.push(("DOORWARD_DATABASE__DIRECT_URL", &url));

@@ -7,16 +7,17 @@ use std::time::Duration;
 use doorward::proto::{CheckAccessRequest, CheckAccessResponse, Consistency, Resource, Subject};
 use doorward::proto::{consistency, subject};
 use prost::Message;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tonic::codegen::Bytes;
 use tonic::codegen::http::Request;
 
-use crate::binary::{Server, run};
-use crate::postgres;
-use crate::serve::{TOKEN, create_tenant, environment};
+use crate::binary::Server;
+use crate::serve::{TOKEN, create_tenant, environment, migrated};
+use crate::{postgres, raw};
 
 const CHECK: &str = "/doorward.v1.AccessService/CheckAccess";
+/// How long the calls may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Connections to each replica; each asks one question after the other.
 const CONNECTIONS: usize = 8;
 /// Before the signal, and after the end of the replica.
@@ -33,8 +34,7 @@ fn question(number: u64) -> Vec<u8> {
         consistency: number.is_multiple_of(2).then_some(Consistency { requirement: Some(fresh) }),
         ..CheckAccessRequest::default()
     };
-    let message = request.encode_to_vec();
-    [&[0], &u32::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat()
+    raw::framed(&request.encode_to_vec())
 }
 
 /// What became of a call.
@@ -56,11 +56,8 @@ struct Client {
 
 impl Client {
     async fn connect(address: String, other: String) -> Self {
-        let stream = TcpStream::connect(&address).await.unwrap();
-        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move { drop(connection.await) });
-        Self { sender, address, other, _connection: tasks }
+        let (sender, _connection) = raw::connect(&address).await;
+        Self { sender, address, other, _connection }
     }
 
     /// Until the answer is there, over the other replica where this one goes away.
@@ -126,9 +123,12 @@ struct Tally {
 
 impl Tally {
     async fn until(&self, count: u64) {
-        while self.done.load(Ordering::Relaxed) < count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let done = async {
+            while self.done.load(Ordering::Relaxed) < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, done).await.expect("the calls have stopped");
     }
 }
 
@@ -147,8 +147,7 @@ async fn load(mut client: Client, tally: Arc<Tally>) -> Vec<String> {
 
 #[test]
 fn a_client_that_follows_goaway_loses_no_call_when_a_replica_stops_under_load() {
-    let url = postgres::fresh_database();
-    assert_eq!(run(&["migrate", "up", "--database-url", &url], &[]).code, Some(0));
+    let url = migrated(postgres::fresh_database());
     let (leaving, staying) =
         (Server::start(&["serve"], &environment(&url)), Server::start(&["serve"], &environment(&url)));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();

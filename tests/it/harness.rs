@@ -152,6 +152,22 @@ async fn connect(running: &Running) -> Channel {
     Channel::from_shared(format!("http://{}", running.grpc)).unwrap().connect().await.unwrap()
 }
 
+/// The request for a tenant: its id and slug are `name`, its owner's user and member id are `<name>-owner`.
+pub(crate) fn new_tenant(name: &str) -> proto::CreateTenantRequest {
+    proto::CreateTenantRequest {
+        tenant_id: name.to_owned(),
+        slug: name.to_owned(),
+        name: name.to_owned(),
+        owner: Some(proto::TenantOwner {
+            user_id: format!("{name}-owner"),
+            email: format!("owner@{name}.example"),
+            member_id: format!("{name}-owner"),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
 impl Server {
     /// One that has been started, with a connection to it.
     pub(crate) async fn over(running: Running, url: &str, clock: &Clock) -> Self {
@@ -198,21 +214,9 @@ impl Server {
         AccessServiceClient::with_interceptor(connect(&self.running).await, Auth::operator())
     }
 
-    /// Creates a tenant: its id and slug are `name`, its owner's user and member id are `<name>-owner`.
+    /// Creates a tenant, as [`new_tenant`] names it.
     pub(crate) async fn tenant(&self, name: &str) -> proto::Tenant {
-        let request = proto::CreateTenantRequest {
-            tenant_id: name.to_owned(),
-            slug: name.to_owned(),
-            name: name.to_owned(),
-            owner: Some(proto::TenantOwner {
-                user_id: format!("{name}-owner"),
-                email: format!("owner@{name}.example"),
-                member_id: format!("{name}-owner"),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        let answer = self.operator().create_tenant(request).await.unwrap().into_inner();
+        let answer = self.operator().create_tenant(new_tenant(name)).await.unwrap().into_inner();
         answer.tenant.unwrap()
     }
 

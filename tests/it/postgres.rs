@@ -94,7 +94,8 @@ pub(crate) fn cluster_with_tls(cert: &Path, key: &Path) -> Cluster {
     Cluster::start(&["-c", "ssl=on", "-c", &cert, "-c", &key])
 }
 
-fn shared() -> &'static Cluster {
+/// The cluster that this process's tests share.
+pub(crate) fn shared() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(|| Cluster::start(&[]))
 }

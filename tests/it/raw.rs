@@ -4,8 +4,9 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 
+use h2::client::SendRequest;
 use http_body::Body as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request};
@@ -21,7 +22,7 @@ pub(crate) fn operator() -> (&'static str, String) {
 }
 
 /// A message as a frame of gRPC.
-fn framed(message: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(message: &[u8]) -> Vec<u8> {
     [&[0], &u32::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat()
 }
 
@@ -57,20 +58,26 @@ pub(crate) async fn call_framed(
     status(&end)
 }
 
+/// A connection, which ends with its tasks.
+pub(crate) async fn connect(address: impl ToSocketAddrs) -> (SendRequest<Bytes>, JoinSet<()>) {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { drop(connection.await) });
+    (sender, tasks)
+}
+
 /// Connections that know nothing of deadlines: a gRPC client would answer a call whose time is over by itself.
 pub(crate) struct Patient {
-    sender: h2::client::SendRequest<Bytes>,
+    sender: SendRequest<Bytes>,
     address: SocketAddr,
     _connection: JoinSet<()>,
 }
 
 impl Patient {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move { drop(connection.await) });
-        Self { sender, address, _connection: tasks }
+        let (sender, _connection) = connect(address).await;
+        Self { sender, address, _connection }
     }
 
     /// Sends one message, and waits for the answer for as long as it takes.

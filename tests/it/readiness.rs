@@ -1,29 +1,14 @@
 //! Whether traffic should come: `/readyz`, gRPC's health and `doorward health` say the same, and why.
-#![expect(clippy::disallowed_methods, reason = "what does not come is waited for so long")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::binary::{Said, Server, get, run};
+use crate::binary::{Said, Server, get, run, until};
 use crate::machine::free_port;
-use crate::postgres::{self, Cluster};
-use crate::serve;
+use crate::postgres;
+use crate::serve::{self, migrated};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SILENT: &str = "not ready: the database does not answer\n";
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "not in time: {what}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn migrated(cluster: &Cluster) -> String {
-    let url = cluster.fresh_database();
-    assert_eq!(run(&["migrate", "up", "--database-url", &url], &[]).code, Some(0));
-    url
-}
 
 /// With a Redis that never answers, and a lease of half a second.
 fn start(url: &str, stale_ms: &str) -> Server {
@@ -49,19 +34,19 @@ fn asked(server: &Server) -> (u16, Option<i32>, Option<i32>, String) {
 #[test]
 fn a_lost_database_makes_a_replica_unready_past_the_outage_policy_and_a_lost_redis_never() {
     let mut cluster = postgres::cluster();
-    let url = migrated(&cluster);
+    let url = migrated(cluster.fresh_database());
     let (strict, patient) = (start(&url, "0"), start(&url, "600000"));
     let ready = (200, Some(0), Some(0), "ready\n".to_owned());
     assert_eq!((asked(&strict), asked(&patient)), (ready.clone(), ready.clone()));
     cluster.stop();
-    until("unready", || get(&strict.admin, "/readyz").0 == 503);
+    until(PATIENCE, "unready", || get(&strict.admin, "/readyz").0 == 503);
     assert_eq!(asked(&strict), (503, Some(3), Some(3), SILENT.to_owned()));
     // It answers, degraded, from what it has in memory.
     assert_eq!(asked(&patient), ready);
     let live = run(&["health", "--live", "--admin", &strict.admin], &[]);
     assert_eq!((live.code, live.stdout.as_str()), (Some(0), "ok\n"));
     cluster.start_stopped();
-    until("ready again", || get(&strict.admin, "/readyz").0 == 200);
+    until(PATIENCE, "ready again", || get(&strict.admin, "/readyz").0 == 200);
     assert_eq!((asked(&strict), asked(&patient)), (ready.clone(), ready));
 }
 
@@ -73,8 +58,9 @@ fn status_of(url: &str) -> Said {
 fn a_database_and_a_schema_that_fits_are_waited_for_and_what_is_missing_is_named() {
     let mut cluster = postgres::cluster();
     let url = cluster.fresh_database();
-    cluster.stop();
+    // While the cluster holds its own.
     let admin = format!("127.0.0.1:{}", free_port());
+    cluster.stop();
     let mut environment = serve::environment(&url);
     environment.push(("DOORWARD_ADMIN__LISTEN", &admin));
     // The probe finds the admin port as the service does.
@@ -84,9 +70,9 @@ fn a_database_and_a_schema_that_fits_are_waited_for_and_what_is_missing_is_named
         said.code == Some(3) && said.stdout.starts_with("not ready: ") && said.stdout.contains(expected)
     };
     let mut waiting = Server::launch(&["serve"], &environment);
-    until("silent", || said("the database does not answer"));
+    until(PATIENCE, "silent", || said("the database does not answer"));
     cluster.start_stopped();
-    until("missing", || said("the schema is missing: run `doorward migrate up`"));
+    until(PATIENCE, "missing", || said("the schema is missing: run `doorward migrate up`"));
     assert_eq!(run(&["migrate", "up", "--database-url", &url], &[]).code, Some(0));
     waiting.wait_until_listening();
     assert_eq!(health().code, Some(0));
@@ -105,13 +91,15 @@ fn a_database_and_a_schema_that_fits_are_waited_for_and_what_is_missing_is_named
 
     // It has taken away what only newer ones can do without.
     take("m9999_drop_needs_m9998");
-    until("newer", || said("the schema is newer than this version, and step m9999_drop_needs_m9998"));
+    until(PATIENCE, "newer", || {
+        said("the schema is newer than this version, and step m9999_drop_needs_m9998")
+    });
     assert_eq!(status_of(&url).code, Some(3));
     assert_eq!(run(&["migrate", "up", "--database-url", &url], &[]).code, Some(1));
     cluster.ask(&url, "DELETE FROM seaql_migrations WHERE version LIKE 'm9999%' OR version LIKE 'm0003%'");
-    until("older", || said("the schema is older than this version, which needs m0003_"));
+    until(PATIENCE, "older", || said("the schema is older than this version, which needs m0003_"));
     cluster.ask(&url, "INSERT INTO seaql_migrations VALUES ('m0003_callers', 0)");
-    until("ready", || health().code == Some(0));
+    until(PATIENCE, "ready", || health().code == Some(0));
 }
 
 #[test]

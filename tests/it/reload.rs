@@ -1,18 +1,18 @@
 //! SIGHUP: limits and the log's level are taken by a running service, what needs a restart is named, and what cannot be
 //! used changes nothing.
-#![expect(clippy::disallowed_methods, reason = "what does not come is waited for so long")]
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use doorward::proto::GetTenantRequest;
 use doorward::proto::access_service_client::AccessServiceClient;
 use tempfile::TempDir;
 use tonic::Code;
 
-use crate::binary::{Server, get};
+use crate::binary::{Server, until};
 use crate::serve::{environment, signed};
+use crate::transport::counted;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const CALLS: u32 = 20;
@@ -46,21 +46,13 @@ impl Served {
 
     /// New settings, a signal, and the wait for the outcome to be counted once more.
     fn reload(&self, text: &str, outcome: &str) {
-        let series = format!("doorward_settings_reloads_total{{outcome=\"{outcome}\"}} ");
-        let counted = || {
-            let (_, metrics) = get(&self.server.admin, "/metrics");
-            let line = metrics.lines().find_map(|line| line.strip_prefix(&series)).map(str::to_owned);
-            line.and_then(|count| count.parse::<u64>().ok()).unwrap()
-        };
+        let series = format!("doorward_settings_reloads_total{{outcome=\"{outcome}\"}}");
+        let counted = || counted(&self.server.admin, &series);
         let before = counted();
         std::fs::write(self.path("doorward.toml"), text).unwrap();
         self.server.signal("HUP");
-        let end = Instant::now() + PATIENCE;
-        while counted() == before {
-            assert!(Instant::now() < end, "not in time: {}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        assert_eq!(counted(), before + 1);
+        until(PATIENCE, "an outcome", || counted() > before);
+        assert_eq!(counted(), before + 1.0);
     }
 
     /// Whether one of many calls in a row is turned away: with one a second, they would have to last as many seconds.

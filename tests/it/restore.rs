@@ -13,20 +13,15 @@ use doorward::proto::{
 use tonic::Status;
 use tonic::transport::Channel;
 
-use crate::binary::{Server, run};
-use crate::postgres::{self, Cluster};
+use crate::binary::Server;
+use crate::postgres;
 use crate::redis::Redis;
-use crate::serve::{create_tenant, environment, signed};
+use crate::serve::{create_tenant, environment, migrated, signed};
 
 const LEASE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 type Client = AccessServiceClient<Channel>;
-
-/// What was acknowledged after the backup, and so never was.
-struct Later {
-    revision_token: String,
-}
 
 fn start(url: &str, redis: &Redis) -> Server {
     let redis = redis.url();
@@ -38,12 +33,6 @@ fn start(url: &str, redis: &Redis) -> Server {
         ("DOORWARD_CACHE__SUSPEND_MS", "300"),
     ]);
     Server::start(&["serve"], &environment)
-}
-
-fn migrated(cluster: &Cluster) -> String {
-    let url = cluster.fresh_database();
-    assert_eq!(run(&["migrate", "up", "--database-url", &url], &[]).code, Some(0));
-    url
 }
 
 async fn client(server: &Server) -> Client {
@@ -63,15 +52,15 @@ async fn check(client: &mut Client, requirement: Option<Requirement>) -> Result<
     Ok(client.check_access(signed(request)).await?.into_inner())
 }
 
-/// After the backup: suspended, which the replica has in memory and in Redis.
-async fn suspend(client: &mut Client) -> Later {
+/// After the backup: suspended, which the replica has in memory and in Redis. It answers the revision that never was.
+async fn suspend(client: &mut Client) -> String {
     let request = SuspendTenantRequest { tenant_id: "acme".to_owned(), ..Default::default() };
     let answer = client.suspend_tenant(signed(request)).await.unwrap().into_inner();
     assert!(answer.enforced);
     for _ in 0..3 {
         assert!(!check(client, None).await.unwrap().allowed);
     }
-    Later { revision_token: answer.revision_token }
+    answer.revision_token
 }
 
 /// Before the backup: allowed, and known to the replica.
@@ -82,15 +71,19 @@ async fn before(server: &Server) -> Client {
     client
 }
 
-/// Over the restored database, once a lease has ended: it is as it was, whatever is asked, and what changes is seen.
-async fn as_it_was(client: &mut Client, later: &Later) {
+/// A restart takes what it takes: until then there is no answer.
+async fn answered(client: &mut Client, requirement: Option<Requirement>) {
     let end = Instant::now() + PATIENCE;
-    let token = Requirement::AtLeastAsFresh(later.revision_token.clone());
-    // A restart takes what it takes: until then there is no answer.
-    while let Err(status) = check(client, Some(Requirement::FullyConsistent(true))).await {
+    while let Err(status) = check(client, requirement.clone()).await {
         assert!(Instant::now() < end, "{status:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Over the restored database, once a lease has ended: it is as it was, whatever is asked, and what changes is seen.
+async fn as_it_was(client: &mut Client, later: String) {
+    let token = Requirement::AtLeastAsFresh(later);
+    answered(client, Some(Requirement::FullyConsistent(true))).await;
     tokio::time::sleep(LEASE).await;
     // Its revision is not reached here, and is of another epoch: otherwise this would be UNAVAILABLE.
     assert!(check(client, Some(token.clone())).await.unwrap().allowed);
@@ -121,22 +114,22 @@ fn block_on(work: impl Future<Output = ()>) {
 
 #[test]
 fn a_dump_restored_over_the_same_database_while_a_replica_runs_is_another_epoch() {
-    let (cluster, redis) = (postgres::cluster(), Redis::start(""));
-    let url = migrated(&cluster);
+    let (cluster, redis) = (postgres::shared(), Redis::start(""));
+    let url = migrated(cluster.fresh_database());
     let server = start(&url, &redis);
     block_on(async {
         let mut client = before(&server).await;
         let dump = cluster.dump(&url);
         let later = suspend(&mut client).await;
         cluster.restore(&url, &dump, &["--clean", "--if-exists", "--single-transaction"]);
-        as_it_was(&mut client, &later).await;
+        as_it_was(&mut client, later).await;
     });
 }
 
 #[test]
 fn a_dump_restored_into_another_cluster_is_another_epoch() {
-    let (old, new, redis) = (postgres::cluster(), postgres::cluster(), Redis::start(""));
-    let url = migrated(&old);
+    let (old, new, redis) = (postgres::shared(), postgres::cluster(), Redis::start(""));
+    let url = migrated(old.fresh_database());
     let server = start(&url, &redis);
     block_on(async {
         let mut client = before(&server).await;
@@ -146,24 +139,21 @@ fn a_dump_restored_into_another_cluster_is_another_epoch() {
         new.restore(&restored, &dump, &[]);
         // With the Redis of before, which is full of what was read there.
         let server = start(&restored, &redis);
-        as_it_was(&mut self::client(&server).await, &later).await;
+        as_it_was(&mut self::client(&server).await, later).await;
     });
 }
 
 #[test]
 fn a_data_directory_that_was_copied_is_another_epoch_over_the_same_address() {
     let (mut cluster, redis) = (postgres::cluster(), Redis::start(""));
-    let url = migrated(&cluster);
+    let url = migrated(cluster.fresh_database());
     let server = start(&url, &redis);
     block_on(async {
         let mut client = before(&server).await;
         cluster.copy_data();
-        let end = Instant::now() + PATIENCE;
-        while check(&mut client, None).await.is_err() {
-            assert!(Instant::now() < end, "no answer after a restart");
-        }
+        answered(&mut client, None).await;
         let later = suspend(&mut client).await;
         cluster.return_to_copy();
-        as_it_was(&mut client, &later).await;
+        as_it_was(&mut client, later).await;
     });
 }

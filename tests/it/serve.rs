@@ -30,6 +30,12 @@ pub(crate) fn environment(url: &str) -> Vec<(&str, &str)> {
     environment
 }
 
+/// The address of a database, with the schema in it.
+pub(crate) fn migrated(url: String) -> String {
+    assert_eq!(run(&["migrate", "up", "--database-url", &url], &[]).code, Some(0));
+    url
+}
+
 fn serve(url: &str) -> Server {
     Server::start(&["serve"], &environment(url))
 }
@@ -108,8 +114,7 @@ fn a_restart_on_sqlite_loses_nothing() {
 
 #[test]
 fn a_restart_on_postgres_loses_nothing() {
-    let url = postgres::fresh_database();
-    assert_eq!(run(&["migrate", "up", "--database-url", &url], &[]).code, Some(0));
+    let url = migrated(postgres::fresh_database());
     survives_a_restart(&url);
 }
 
@@ -138,8 +143,7 @@ fn a_sqlite_file_is_for_one_process() {
 
 #[test]
 fn two_services_on_postgres_share_it() {
-    let url = postgres::fresh_database();
-    assert_eq!(run(&["migrate", "up", "--database-url", &url], &[]).code, Some(0));
+    let url = migrated(postgres::fresh_database());
     let (one, other) = (serve(&url), serve(&url));
     let revision_token = block_on(create_tenant(one.address()));
     assert!(block_on(check(other.address(), revision_token)).unwrap().allowed);

@@ -6,33 +6,39 @@ use std::time::Duration;
 
 use doorward::clock::{Clock, Stopwatch};
 use doorward::proto::{self, ErrorReason};
-use doorward::settings::Limits;
+use doorward::settings::{Limits, Settings};
 use tokio::time::sleep;
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
 use super::{Open, acme, allowed, error, fresh, open, question};
-use crate::caches::replicas::until;
+use crate::caches::replicas::{replicas_on, until};
 use crate::harness::{self, Auth, NOW, Server, refused};
 use crate::limits::{hold_members, in_flight, run};
 use crate::postgres;
 
 /// Runs a test against a server with other settings.
-fn run_with(change: impl FnOnce(&mut doorward::settings::Settings), body: impl AsyncFnOnce(&Server)) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+fn run_with(change: impl Fn(&mut Settings), body: impl AsyncFnOnce(&Server)) {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", directory.path().join("doorward.db").display());
-    runtime.block_on(doorward::store::sql::migrate(&url)).unwrap();
-    let clock = Clock::manual(NOW);
-    let running = harness::start_with(&url, &clock, change);
-    let server = runtime.block_on(Server::over(running, &url, &clock));
-    runtime.block_on(async {
-        acme(&server).await;
-        body(&server).await;
-    });
-    let stopped = runtime.spawn_blocking(move || server.running.stop());
-    runtime.block_on(stopped).unwrap();
+    replicas_on(
+        &url,
+        |_, settings| change(settings),
+        1,
+        async |servers| {
+            acme(&servers[0]).await;
+            body(&servers[0]).await;
+        },
+    );
+}
+
+/// Asks what only the database can answer, and waits until it has been asked.
+async fn ask_held(server: &Server, stream: &Open, sequence: u64) {
+    let loads = || server.counted(|series| series == "doorward_loads_total");
+    let before = loads();
+    stream.ask(sequence, fresh("ben")).await;
+    until(async || loads() > before).await;
 }
 
 /// Asks until the answer is in memory: what was loaded waits for the feed.
@@ -72,11 +78,11 @@ fn while_many_wait_for_the_database_nothing_more_is_read() {
         let mut stream = open(server.operator()).await;
         warm(server, &mut stream).await;
         let lock = hold_members(server).await;
-        for at in 0..100 {
+        // More than a pass holds beside those that may wait.
+        for at in 0..200 {
             stream.ask(at, fresh("ben")).await;
         }
-        sleep(Duration::from_millis(200)).await;
-        stream.ask(100, question("ben")).await;
+        stream.ask(200, question("ben")).await;
         assert!(stream.is_silent().await);
         // Others are none the worse for it.
         let mut other = open(server.operator()).await;
@@ -84,7 +90,7 @@ fn while_many_wait_for_the_database_nothing_more_is_read() {
         lock.rollback().await.unwrap();
         let mut sequences: Vec<u64> = stream.rest().await.into_iter().map(|answer| answer.0).collect();
         sequences.sort_unstable();
-        assert_eq!(sequences, (0..=100).collect::<Vec<_>>());
+        assert_eq!(sequences, (0..=200).collect::<Vec<_>>());
     });
 }
 
@@ -107,8 +113,7 @@ fn too_many_questions_for_the_database_are_refused_one_by_one() {
         let mut stream = open(server.operator()).await;
         warm(server, &mut stream).await;
         let lock = hold_members(server).await;
-        stream.ask(1, fresh("ben")).await;
-        sleep(Duration::from_millis(200)).await;
+        ask_held(server, &stream, 1).await;
         error(stream.check(fresh("stranger")).await, Code::Unavailable, ErrorReason::Overloaded);
         lock.rollback().await.unwrap();
         assert!(allowed(&stream.answer().await.1));
@@ -268,8 +273,7 @@ fn when_the_server_stops_what_was_asked_is_answered_and_the_stream_ends_well() {
         let mut stream = open(server.operator()).await;
         warm(&server, &mut stream).await;
         let lock = hold_members(&server).await;
-        stream.ask(1, fresh("ben")).await;
-        sleep(Duration::from_millis(200)).await;
+        ask_held(&server, &stream, 1).await;
         let stopped = tokio::task::spawn_blocking(move || {
             let since = Stopwatch::start();
             server.running.stop();

@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use crate::harness::{self, Client, Database, Server, on_both, refused, resource, user_subject};
+use crate::raw::{call_framed, framed, operator};
 use crate::support::draw::{self, Held};
 use crate::support::rng::Rng;
 use crate::support::world::Ask;
@@ -288,21 +289,17 @@ fn bytes_that_are_no_question_end_the_stream_behind_the_answers() {
             sequence: 1,
             check: Some(question("ben")),
         });
-        let frame = |message: &[u8]| {
-            [&[0], &u32::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat()
-        };
         for (turn, bad) in
-            [frame(&[0x08]), frame(&[0xff; 30]), vec![0, 0, 0, 0, 9, 1]].into_iter().enumerate()
+            [framed(&[0x08]), framed(&[0xff; 30]), vec![0, 0, 0, 0, 9, 1]].into_iter().enumerate()
         {
-            let body = [frame(&good), frame(&good), bad].concat();
-            let status =
-                crate::raw::call_framed(server.channel(), path, body, &[crate::raw::operator()]).await;
+            let body = [framed(&good), framed(&good), bad].concat();
+            let status = call_framed(server.channel(), path, body, &[operator()]).await;
             refused(Err::<(), _>(status), Code::InvalidArgument, "MALFORMED_MESSAGE");
             let decided = server.counted(|found| found.starts_with("doorward_checks_total"));
             assert_eq!(decided, 2 * (turn as u64 + 1));
         }
         let long = [&[0], &(2_u32 << 20).to_be_bytes()[..], &[0; 64]].concat();
-        let status = crate::raw::call_framed(server.channel(), path, long, &[crate::raw::operator()]).await;
+        let status = call_framed(server.channel(), path, long, &[operator()]).await;
         refused(Err::<(), _>(status), Code::ResourceExhausted, "MESSAGE_TOO_LARGE");
     });
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Redis, Reply, until, write};
+use super::{READY_MAX, Redis, Reply, until, write};
 use crate::machine::free_port;
 
 /// A server that also speaks TLS, and the certificate authority that vouches for it.
@@ -96,7 +96,7 @@ pub(crate) fn cluster() -> Vec<Redis> {
         let said = String::from_utf8_lossy(&said).into_owned();
         said.contains("cluster_state:ok") && said.contains("cluster_known_nodes:3")
     };
-    until("the cluster is whole", || nodes.iter().all(is_whole));
+    until(READY_MAX, "the cluster is whole", || nodes.iter().all(is_whole));
     nodes
 }
 
@@ -118,7 +118,7 @@ impl Watched {
         );
         let sentinel = Redis::start_as(&monitor, "--sentinel");
         let watched = Self { master, replica, sentinel };
-        until("the sentinel knows the replica", || {
+        until(READY_MAX, "the sentinel knows the replica", || {
             let known = watched.sentinel.command(&["SENTINEL", "REPLICAS", "main"]);
             let linked = Reply::Bytes(Some(b"ok".to_vec()));
             matches!(known, Reply::List(replicas)
@@ -134,7 +134,7 @@ impl Watched {
     /// Waits until the sentinel has made the replica the master.
     pub(crate) fn await_failover(&self) {
         let port = Reply::Bytes(Some(self.replica.port.to_string().into_bytes()));
-        until("the replica is the master", || {
+        until(READY_MAX, "the replica is the master", || {
             let master = self.sentinel.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]);
             matches!(master, Reply::List(address) if address.contains(&port))
         });

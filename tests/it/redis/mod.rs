@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::forms::{Tls, Watched, cluster};
 pub(crate) use self::link::Link;
+use crate::binary::until;
 use crate::keeper::Keeper;
 use crate::machine::free_port;
 
@@ -204,16 +205,6 @@ fn reply(from: &mut impl BufRead) -> std::io::Result<Reply> {
         }
         Some('*') => (0..number()?).map(|_| reply(from)).collect::<std::io::Result<_>>().map(Reply::List),
         _ => Err(broken()),
-    }
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let until = Instant::now() + READY_MAX;
-    while !is_so() {
-        if Instant::now() > until {
-            panic!("not in time: {what}");
-        }
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -10,10 +10,9 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::binary::{Server, get};
-use crate::harness::{resource, user_subject};
-use crate::serve::environment;
-
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+use crate::harness::{new_tenant, resource, user_subject};
+use crate::serve::{environment, signed};
+use crate::transport::counted;
 
 /// The trace of a call of a test, by a number.
 pub(crate) fn trace(number: u8) -> String {
@@ -42,8 +41,7 @@ impl Traced {
     }
 
     fn request<T>(message: T, parent: Option<&str>) -> Request<T> {
-        let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", format!("Bearer {TOKEN}").parse().unwrap());
+        let mut request = signed(message);
         if let Some(parent) = parent {
             request.metadata_mut().insert("traceparent", parent.parse().unwrap());
         }
@@ -51,19 +49,7 @@ impl Traced {
     }
 
     pub(crate) async fn create_tenant(&self, name: &str, parent: Option<&str>) {
-        let message = proto::CreateTenantRequest {
-            tenant_id: name.to_owned(),
-            slug: name.to_owned(),
-            name: name.to_owned(),
-            owner: Some(proto::TenantOwner {
-                user_id: format!("{name}-owner"),
-                email: format!("owner@{name}.example"),
-                member_id: format!("{name}-owner"),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        self.client.clone().create_tenant(Self::request(message, parent)).await.unwrap();
+        self.client.clone().create_tenant(Self::request(new_tenant(name), parent)).await.unwrap();
     }
 
     pub(crate) async fn suspend_tenant(&self, name: &str, parent: Option<&str>) {
@@ -110,17 +96,15 @@ impl Traced {
     }
 
     /// The value of a series.
-    pub(crate) fn counted(&self, series: &str) -> u64 {
-        let metrics = self.metrics();
-        let value = metrics.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok());
-        value.unwrap_or_else(|| panic!("no {series} in {metrics}"))
+    pub(crate) fn counted(&self, series: &str) -> f64 {
+        counted(&self.server.admin, series)
     }
 
     /// Calls again and again until a series has counted something.
     pub(crate) async fn call_until(&self, series: &str, call: impl AsyncFn(&Self)) {
         for _ in 0..1_000 {
             call(self).await;
-            if self.counted(series) > 0 {
+            if self.counted(series) > 0.0 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::frames::{INITIAL_WINDOW_SIZE, Raw, frame};
 use super::victim::Victim;
+use crate::binary::until;
 use attacks::CLOSED_MAX;
 
 pub(super) mod attacks;
@@ -50,12 +51,7 @@ fn one_connection_more_than_may_be_open_is_closed_at_once() {
     assert!(victim.counted(&closed("full")) >= 1.0);
     drop(open);
     // Their places are free when the server has seen their ends.
-    for _ in 0..500 {
-        if victim.counted("doorward_connections") <= 1.0 {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until(CLOSED_MAX, "free places", || victim.counted("doorward_connections") <= 1.0);
     assert!(victim.ask(Duration::from_millis(100)).len() > 1);
 }
 
