@@ -84,12 +84,12 @@ impl Settings {
     #[must_use]
     pub fn changed(&self, new: &Self) -> Changed {
         let defaults = defaults();
-        let value = |settings: &Self, name: &str| {
-            let (section, field) = name.split_once('.').unwrap_or_default();
+        let value = |settings: &Self, key: &Key| {
+            let (section, field) = key.parts();
             let default = default(&defaults, section, field);
-            settings.origins.text(name).map(|text| written(text, default)).or_else(|| default.cloned())
+            settings.origins.text(key.name).map(|text| written(text, default)).or_else(|| default.cloned())
         };
-        let changed = KEYS.iter().map(|key| key.name).filter(|name| value(self, name) != value(new, name));
+        let changed = KEYS.iter().filter(|key| value(self, key) != value(new, key)).map(|key| key.name);
         let (live, restart) = changed.partition(|name| is_live(name));
         Changed { live, restart }
     }
@@ -115,20 +115,13 @@ fn each_section(
     text: &mut String,
     mut write: impl FnMut(&mut String, &'static str, &'static str, &'static Key) -> fmt::Result,
 ) {
-    let split = |key: &'static Key| key.name.split_once('.').unwrap_or((key.name, ""));
-    let mut sections: Vec<&str> = Vec::new();
-    for (section, _) in KEYS.iter().map(split) {
-        if !sections.contains(&section) {
-            sections.push(section);
-        }
-    }
-    for section in sections {
+    for keys in KEYS.chunk_by(|one, next| one.parts().0 == next.parts().0) {
+        let section = keys.first().map_or("", |key| key.parts().0);
         let blank = if text.is_empty() { "" } else { "\n" };
-        let keys = KEYS.iter().filter(|key| split(key).0 == section);
         // Text in memory takes everything.
         let _ = writeln!(text, "{blank}[{section}]");
         for key in keys {
-            let _ = write(text, section, split(key).1, key);
+            let _ = write(text, section, key.parts().1, key);
         }
     }
 }
@@ -143,8 +136,12 @@ fn default<'a>(defaults: &'a toml::Table, section: &str, field: &str) -> Option<
 
 /// A number where the default is one.
 fn written(text: &str, default: Option<&toml::Value>) -> toml::Value {
-    let number = default.filter(|default| default.is_integer()).and_then(|_| text.parse().ok());
-    number.map_or_else(|| toml::Value::String(text.to_owned()), toml::Value::Integer)
+    let number = match default {
+        Some(toml::Value::Integer(_)) => text.parse().ok().map(toml::Value::Integer),
+        Some(toml::Value::Float(_)) => text.parse().ok().map(toml::Value::Float),
+        _ => None,
+    };
+    number.unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }
 
 /// In a comment of TOML there is no control character.

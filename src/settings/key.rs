@@ -29,6 +29,11 @@ impl Key {
         Self { name, allowed, secret: false, set }
     }
 
+    /// Its section and the name within it.
+    pub(super) fn parts(&self) -> (&'static str, &'static str) {
+        self.name.split_once('.').unwrap_or((self.name, ""))
+    }
+
     const fn secret(name: &'static str, allowed: &'static str, set: fn(&mut Settings, &str) -> bool) -> Self {
         Self { name, allowed, secret: true, set }
     }
@@ -301,5 +306,5 @@ fn level(slot: &mut String, text: &str) -> bool {
 
 /// Whether a section of that name has settings.
 pub(super) fn has_section(section: &str) -> bool {
-    KEYS.iter().any(|key| key.name.split('.').next() == Some(section))
+    KEYS.iter().any(|key| key.parts().0 == section)
 }

@@ -54,10 +54,9 @@ impl Settings {
     /// # Errors
     /// Where a file cannot be read or made, or holds something else.
     pub fn keys(&self) -> Result<Keys, Error> {
-        let root = match (&self.keys.root, self.database.sqlite_file()) {
-            (Some(root), _) => root.bytes("keys.root")?,
-            (None, Some(database)) => beside(&database)?,
-            (None, None) => return Err(self.require_for_serving().err().unwrap_or_else(not_set)),
+        let root = match self.root()? {
+            Place::Given(root) => root.bytes("keys.root")?,
+            Place::Beside(file) => beside(&file)?,
         };
         let previous = self.keys.previous.as_ref().map(|root| root.bytes("keys.previous"));
         Ok(Keys::new(root, previous.transpose()?))
@@ -81,27 +80,39 @@ impl Settings {
     /// # Errors
     /// As [`Settings::keys`].
     pub fn look_at_keys(&self) -> Result<RootSource, Error> {
-        let source = match (&self.keys.root, self.database.sqlite_file()) {
-            (Some(root), _) => root.bytes("keys.root").map(|_| RootSource::Given)?,
-            (None, Some(database)) if !key_file(&database).exists() => RootSource::ToBeMade,
-            (None, Some(database)) => beside(&database).map(|_| RootSource::Beside)?,
-            (None, None) => return Err(not_set()),
+        let source = match self.root()? {
+            Place::Given(root) => root.bytes("keys.root").map(|_| RootSource::Given)?,
+            Place::Beside(file) if !file.exists() => RootSource::ToBeMade,
+            Place::Beside(file) => there(&file).map(|_| RootSource::Beside)?,
         };
         if let Some(previous) = &self.keys.previous {
             previous.bytes("keys.previous")?;
         }
         Ok(source)
     }
+
+    fn root(&self) -> Result<Place<'_>, Error> {
+        match (&self.keys.root, self.database.sqlite_file()) {
+            (Some(root), _) => Ok(Place::Given(root)),
+            (None, Some(database)) => Ok(Place::Beside(key_file(&database))),
+            (None, None) => {
+                let not_set = || Error::one("keys.root is not set".to_owned());
+                Err(self.require_for_serving().err().unwrap_or_else(not_set))
+            }
+        }
+    }
+}
+
+/// Where the root of the keys is looked for.
+enum Place<'s> {
+    Given(&'s Root),
+    Beside(PathBuf),
 }
 
 fn key_file(database: &Path) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
     path.push(".key");
     PathBuf::from(path)
-}
-
-fn not_set() -> Error {
-    Error::one("keys.root is not set".to_owned())
 }
 
 /// 64 hexadecimal digits, or base64 of either alphabet.
@@ -127,13 +138,16 @@ fn read(path: &Path) -> Result<[u8; 32], String> {
 }
 
 /// The key beside a database: the one that is there, else a new one. Of two processes that make one, the first wins.
-fn beside(database: &Path) -> Result<[u8; 32], Error> {
-    let path = key_file(database);
+fn beside(path: &Path) -> Result<[u8; 32], Error> {
     if !path.exists() {
-        make(&path)
+        make(path)
             .map_err(|what| Error::one(format!("keys.root: cannot make {}: {what}", path.display())))?;
     }
-    read(&path).map_err(|what| Error::one(format!("keys.root: {what}")))
+    there(path)
+}
+
+fn there(path: &Path) -> Result<[u8; 32], Error> {
+    read(path).map_err(|what| Error::one(format!("keys.root: {what}")))
 }
 
 /// A file that its owner alone may read; it appears whole or not at all.
@@ -185,12 +199,12 @@ mod tests {
     #[test]
     fn a_key_is_made_once_beside_the_database_for_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let database = folder.path().join("d.db");
-        let made = beside(&database).unwrap();
-        assert_eq!(beside(&database).unwrap(), made);
-        let file = folder.path().join("d.db.key");
+        let file = key_file(&folder.path().join("d.db"));
+        assert_eq!(file, folder.path().join("d.db.key"));
+        let made = beside(&file).unwrap();
+        assert_eq!(beside(&file).unwrap(), made);
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_ne!(beside(&folder.path().join("e.db")).unwrap(), made);
+        assert_ne!(beside(&folder.path().join("e.db.key")).unwrap(), made);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 

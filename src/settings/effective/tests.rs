@@ -58,6 +58,9 @@ fn what_a_running_service_takes_is_told_from_what_needs_a_restart() {
     assert_eq!((changed.live, changed.restart), (vec!["limits.reads"], vec!["server.workers", "keys.root"]));
     let same = of_environment(&[("DOORWARD_LIMITS__READS", "3"), ("DOORWARD_SERVER__WORKERS", "2")]).unwrap();
     assert_eq!(before.changed(&same), Changed::default());
+    // A default that is written down is no change, whatever kind of number it is.
+    let spelt = of_file("[telemetry]\ntrace_ratio = 0.0\n").unwrap();
+    assert_eq!(Settings::default().changed(&spelt), Changed::default());
 }
 
 /// A limit of another name is said to be taken by a running service: see that it is.
