@@ -3,12 +3,12 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use super::outcomes::{DONE_OR_FAILED, Outcomes};
 
 /// Upper bounds of the time until a change is known everywhere, in seconds: from a hint's to a long lease's.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0];
@@ -48,15 +48,10 @@ impl SelfCheck {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: &'static str,
-}
-
 /// The metrics of the caches.
 #[derive(Debug)]
 pub struct Caches {
-    polls: [Counter; 2],
+    polls: Outcomes<2>,
     loads: Counter,
     resets: Counter,
     feed_age: Gauge<f64, AtomicU64>,
@@ -65,25 +60,17 @@ pub struct Caches {
     views: Gauge,
     enforcement: Histogram,
     suspended: Counter,
-    self_checks: [Counter; SelfCheck::ALL.len()],
+    self_checks: Outcomes<{ SelfCheck::ALL.len() }>,
     mismatches: Counter,
 }
 
 impl Caches {
     pub(super) fn registered(registry: &mut Registry) -> Self {
-        let polls = Family::<OutcomeLabels, Counter>::default();
-        registry.register("doorward_feed_polls", "Looks at the feed, by how they ended", polls.clone());
-        let self_checks = Family::<OutcomeLabels, Counter>::default();
-        registry.register(
-            "doorward_self_checks",
-            "Cached answers decided again from the database, by what came of it",
-            self_checks.clone(),
-        );
-        let of = |family: &Family<OutcomeLabels, Counter>, outcome| {
-            family.get_or_create_owned(&OutcomeLabels { outcome })
-        };
+        let polls = Outcomes::of("outcome", DONE_OR_FAILED);
+        let self_checks = Outcomes::of("outcome", SelfCheck::ALL.map(SelfCheck::name));
+        let help = "Cached answers decided again from the database, by what came of it";
         let caches = Self {
-            polls: ["done", "failed"].map(|outcome| of(&polls, outcome)),
+            polls: polls.registered(registry, "doorward_feed_polls", "Looks at the feed, by how they ended"),
             loads: Counter::default(),
             resets: Counter::default(),
             feed_age: Gauge::default(),
@@ -92,7 +79,7 @@ impl Caches {
             views: Gauge::default(),
             enforcement: Histogram::new(BUCKETS),
             suspended: Counter::default(),
-            self_checks: SelfCheck::ALL.map(|outcome| of(&self_checks, outcome.name())),
+            self_checks: self_checks.registered(registry, "doorward_self_checks", help),
             mismatches: Counter::default(),
         };
         caches.register(registry);
@@ -129,9 +116,7 @@ impl Caches {
 
     /// A look at the feed has ended.
     pub fn poll(&self, outcome: PollOutcome) {
-        if let Some(counter) = self.polls.get(outcome as usize) {
-            counter.inc();
-        }
+        self.polls.inc(outcome as usize);
     }
 
     /// The database is asked for a question's facts.
@@ -165,9 +150,7 @@ impl Caches {
 
     /// A cached answer was decided again.
     pub fn self_check(&self, outcome: SelfCheck) {
-        if let Some(counter) = self.self_checks.get(outcome as usize) {
-            counter.inc();
-        }
+        self.self_checks.inc(outcome as usize);
         if outcome == SelfCheck::Mismatch {
             self.mismatches.inc();
         }

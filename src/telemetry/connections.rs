@@ -3,11 +3,10 @@
 use std::sync::atomic::AtomicU64;
 
 use doorward_engine::instant::Instant;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+
+use super::outcomes::{DONE_OR_FAILED, Outcomes, place};
 
 /// Why a connection was turned away before its first call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,51 +66,28 @@ impl Cut {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabels {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: &'static str,
-}
-
 /// The metrics of the gRPC port.
 #[derive(Debug)]
 pub struct Connections {
     open: Gauge,
-    refused: [Counter; Refusal::ALL.len()],
-    cut: [Counter; Cut::ALL.len()],
-    reloads: [Counter; 2],
+    refused: Outcomes<{ Refusal::ALL.len() }>,
+    cut: Outcomes<{ Cut::ALL.len() }>,
+    reloads: Outcomes<2>,
     expiry: Gauge<f64, AtomicU64>,
 }
 
 impl Connections {
     pub(super) fn registered(registry: &mut Registry) -> Self {
-        let refused = Family::<ReasonLabels, Counter>::default();
+        let refused = Outcomes::of("reason", Refusal::ALL.map(Refusal::name));
         let help = "Connections turned away before their first call, by reason";
-        registry.register("doorward_connections_refused", help, refused.clone());
-        let cut = Family::<ReasonLabels, Counter>::default();
-        registry.register(
-            "doorward_connections_cut",
-            "Open connections that were cut, by reason",
-            cut.clone(),
-        );
-        let reloads = Family::<OutcomeLabels, Counter>::default();
+        let refused = refused.registered(registry, "doorward_connections_refused", help);
+        let cut = Outcomes::of("reason", Cut::ALL.map(Cut::name));
+        let help = "Open connections that were cut, by reason";
+        let cut = cut.registered(registry, "doorward_connections_cut", help);
+        let reloads = Outcomes::of("outcome", DONE_OR_FAILED);
         let help = "Changed files of TLS, by whether they could be used";
-        registry.register("doorward_tls_reloads", help, reloads.clone());
-        let reason = |family: &Family<ReasonLabels, Counter>, reason| {
-            family.get_or_create_owned(&ReasonLabels { reason })
-        };
-        let reload = |outcome| reloads.get_or_create_owned(&OutcomeLabels { outcome });
-        let connections = Self {
-            open: Gauge::default(),
-            refused: Refusal::ALL.map(|refusal| reason(&refused, refusal.name())),
-            cut: Cut::ALL.map(|why| reason(&cut, why.name())),
-            reloads: ["done", "failed"].map(reload),
-            expiry: Gauge::default(),
-        };
+        let reloads = reloads.registered(registry, "doorward_tls_reloads", help);
+        let connections = Self { open: Gauge::default(), refused, cut, reloads, expiry: Gauge::default() };
         registry.register("doorward_connections", "Open connections", connections.open.clone());
         registry.register_with_unit(
             "doorward_tls_certificate_expiry",
@@ -134,23 +110,17 @@ impl Connections {
 
     /// One was turned away.
     pub fn refused(&self, refusal: Refusal) {
-        if let Some(counter) = self.refused.get(refusal as usize) {
-            counter.inc();
-        }
+        self.refused.inc(refusal as usize);
     }
 
     /// One was cut.
     pub fn cut(&self, cut: Cut) {
-        if let Some(counter) = self.cut.get(cut as usize) {
-            counter.inc();
-        }
+        self.cut.inc(cut as usize);
     }
 
     /// A changed certificate, key or authority was taken, or could not be.
     pub fn reloaded(&self, done: bool) {
-        if let Some(counter) = self.reloads.get(usize::from(!done)) {
-            counter.inc();
-        }
+        self.reloads.inc(place(done));
     }
 
     /// The certificate that is shown from now on ends then.

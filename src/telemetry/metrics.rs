@@ -12,6 +12,7 @@ use super::audit::Audit;
 use super::caches::Caches;
 use super::connections::Connections;
 use super::durations::Durations;
+use super::outcomes::Outcomes;
 use super::people::People;
 use super::pools::Pools;
 use super::reloads::Reloads;
@@ -113,11 +114,6 @@ struct MutationLabels {
     outcome: Outcome,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FarLabels {
-    outcome: &'static str,
-}
-
 /// The metrics of one process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -125,8 +121,7 @@ pub struct Metrics {
     /// A counter for each reason, in their order, and each tier: a check takes no lock.
     checks: Vec<(&'static str, Vec<Counter>)>,
     mutations: Family<MutationLabels, Counter>,
-    /// A counter for each outcome, in their order.
-    far: [Counter; FarOutcome::ALL.len()],
+    far: Outcomes<{ FarOutcome::ALL.len() }>,
     /// How long calls took.
     pub durations: Durations,
     /// Those of what is taken on.
@@ -174,8 +169,9 @@ impl Metrics {
         );
         let mutations = Family::default();
         registry.register("doorward_mutations", "Mutations, by how they ended", mutations.clone());
-        let far = Family::<FarLabels, Counter>::default();
-        registry.register("doorward_far", "Facts in the cache that replicas share, by outcome", far.clone());
+        let far = Outcomes::of("outcome", FarOutcome::ALL.map(FarOutcome::name));
+        let help = "Facts in the cache that replicas share, by outcome";
+        let far = far.registered(&mut registry, "doorward_far", help);
         let version = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("doorward_build", "What was built", version);
         let of_tier = |tier| {
@@ -184,8 +180,6 @@ impl Metrics {
             (tier, counters.collect())
         };
         let checks = TIERS.map(of_tier).into();
-        let far =
-            FarOutcome::ALL.map(|outcome| far.get_or_create_owned(&FarLabels { outcome: outcome.name() }));
         let admissions = Admissions::registered(&mut registry);
         let caches = Caches::registered(&mut registry);
         let people = People::registered(&mut registry);
@@ -223,9 +217,7 @@ impl Metrics {
 
     /// So many facts fared so in the cache that replicas share.
     pub fn far(&self, outcome: FarOutcome, count: u64) {
-        if let Some(counter) = self.far.get(outcome as usize) {
-            counter.inc_by(count);
-        }
+        self.far.add(outcome as usize, count);
     }
 
     /// All of them, as OpenMetrics text.

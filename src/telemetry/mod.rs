@@ -8,6 +8,7 @@ mod durations;
 mod export;
 mod line;
 mod metrics;
+mod outcomes;
 mod people;
 mod pools;
 mod reloads;

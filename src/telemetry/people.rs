@@ -4,11 +4,10 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+
+use super::outcomes::Outcomes;
 
 /// How a fetch of the provider's keys ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,45 +70,31 @@ impl Verification {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: &'static str,
-}
-
 /// The metrics of people's tokens.
 #[derive(Debug)]
 pub struct People {
-    fetches: [Counter; KeyFetch::ALL.len()],
+    fetches: Outcomes<{ KeyFetch::ALL.len() }>,
     keys_age: Gauge<f64, AtomicU64>,
-    tokens: [Counter; Verification::ALL.len()],
+    tokens: Outcomes<{ Verification::ALL.len() }>,
 }
 
 impl People {
     pub(super) fn registered(registry: &mut Registry) -> Self {
-        let fetches = Family::<OutcomeLabels, Counter>::default();
+        let fetches = Outcomes::of("outcome", KeyFetch::ALL.map(KeyFetch::name));
         let help = "Fetches of the keys of people's tokens, by how they ended";
-        registry.register("doorward_oidc_fetches", help, fetches.clone());
-        let tokens = Family::<OutcomeLabels, Counter>::default();
+        let fetches = fetches.registered(registry, "doorward_oidc_fetches", help);
+        let tokens = Outcomes::of("outcome", Verification::ALL.map(Verification::name));
         let help = "Tokens of people, by what they came to";
-        registry.register("doorward_oidc_tokens", help, tokens.clone());
+        let tokens = tokens.registered(registry, "doorward_oidc_tokens", help);
         let keys_age = Gauge::default();
         let help = "The age of the keys of people's tokens; 0 where no provider is set";
         registry.register_with_unit("doorward_oidc_keys_age", help, Unit::Seconds, keys_age.clone());
-        let of = |family: &Family<OutcomeLabels, Counter>, outcome| {
-            family.get_or_create_owned(&OutcomeLabels { outcome })
-        };
-        Self {
-            fetches: KeyFetch::ALL.map(|outcome| of(&fetches, outcome.name())),
-            keys_age,
-            tokens: Verification::ALL.map(|outcome| of(&tokens, outcome.name())),
-        }
+        Self { fetches, keys_age, tokens }
     }
 
     /// A fetch of the keys has ended.
     pub fn fetch(&self, outcome: KeyFetch) {
-        if let Some(counter) = self.fetches.get(outcome as usize) {
-            counter.inc();
-        }
+        self.fetches.inc(outcome as usize);
     }
 
     /// How old the keys are; none: there have never been any.
@@ -119,9 +104,7 @@ impl People {
 
     /// A token has been judged.
     pub fn token(&self, outcome: Verification) {
-        if let Some(counter) = self.tokens.get(outcome as usize) {
-            counter.inc();
-        }
+        self.tokens.inc(outcome as usize);
     }
 }
 
