@@ -26,8 +26,6 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Self; 4] = [Self::Page, Self::Revision, Self::Outbox, Self::Cache];
-
     fn context(self) -> &'static str {
         match self {
             Self::Page => "doorward 2026 page token",
@@ -41,8 +39,16 @@ impl Purpose {
 /// The keys of the roots in use: what is new is made with the first, what is old is understood with either.
 #[derive(Clone)]
 pub struct Keys {
-    /// For each purpose, in their order: every answer carries a tag, and deriving a key takes longer than a check.
-    of: Arc<[Tags; Purpose::ALL.len()]>,
+    /// Derived once: every answer carries a tag, and deriving a key takes longer than a check.
+    derived: Arc<Derived>,
+}
+
+/// For each purpose its own.
+struct Derived {
+    page: Tags,
+    revision: Tags,
+    outbox: Tags,
+    cache: Tags,
 }
 
 impl std::fmt::Debug for Keys {
@@ -59,7 +65,13 @@ impl Keys {
         let derived = |purpose: Purpose| Tags {
             keys: roots.iter().map(|root| blake3::derive_key(purpose.context(), root)).collect(),
         };
-        Self { of: Arc::new(Purpose::ALL.map(derived)) }
+        let derived = Derived {
+            page: derived(Purpose::Page),
+            revision: derived(Purpose::Revision),
+            outbox: derived(Purpose::Outbox),
+            cache: derived(Purpose::Cache),
+        };
+        Self { derived: Arc::new(derived) }
     }
 
     /// A token that holds a payload, readable by anyone, and a tag that only we can make.
@@ -107,12 +119,11 @@ impl Keys {
     }
 
     fn of(&self, purpose: Purpose) -> &Tags {
-        let [page, revision, outbox, cache] = &*self.of;
         match purpose {
-            Purpose::Page => page,
-            Purpose::Revision => revision,
-            Purpose::Outbox => outbox,
-            Purpose::Cache => cache,
+            Purpose::Page => &self.derived.page,
+            Purpose::Revision => &self.derived.revision,
+            Purpose::Outbox => &self.derived.outbox,
+            Purpose::Cache => &self.derived.cache,
         }
     }
 

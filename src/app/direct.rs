@@ -26,14 +26,14 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
     S: Clone + Send + Sync + 'static,
 {
-    layer_fn(move |others: S| {
-        let known = known.clone();
+    layer_fn(move |mut others: S| {
+        let mut known = known.clone();
         service_fn(move |request: Request<Body>| {
             // Neither is ever busy: who has no place was refused before.
             if is_of(K::NAME, request.uri().path()) {
-                Either::Left(known.clone().call(request))
+                Either::Left(known.call(request))
             } else {
-                Either::Right(others.clone().call(request))
+                Either::Right(others.call(request))
             }
         })
     })

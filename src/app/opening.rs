@@ -27,10 +27,10 @@ pub(super) async fn open(
 ) -> Result<Sql, StartError> {
     let url = settings.database.url.expose_secret();
     let catalogue = catalogue_document(settings)?;
-    if url.starts_with("sqlite:") {
-        sql::migrate(url).await?.unfit().map_or(Ok(()), |unfit| Err(StartError::Schema(unfit)))?;
-    } else {
+    if settings.database.is_postgres() {
         wait_for_schema(url, readiness).await?;
+    } else {
+        sql::migrate(url).await?.unfit().map_or(Ok(()), |unfit| Err(StartError::Schema(unfit)))?;
     }
     let options = sql::Options {
         url: url.to_owned(),

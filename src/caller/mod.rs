@@ -16,6 +16,8 @@ use doorward_engine::api_key::ApiKey;
 use doorward_engine::credential::{ServiceCredential, ServiceScope};
 use doorward_engine::id::{KeyId, TenantId, UserId};
 
+use crate::telemetry::trace::TraceId;
+
 pub use self::callers::{Callers, Proof, Refusal};
 pub use self::configured::{Configured, Problem};
 
@@ -29,7 +31,7 @@ pub struct Caller {
     /// The address of their connection.
     pub peer: Option<SocketAddr>,
     /// The trace that their call belongs to.
-    pub trace_id: Option<String>,
+    pub trace_id: Option<TraceId>,
 }
 
 /// Who presented the proof.

@@ -157,7 +157,7 @@ impl<B: Backend> Service<B> {
             validate_only: control.validate_only,
             wait: control.wait,
             peer: caller.peer.map(|peer| peer.to_string()),
-            trace_id: caller.trace_id.clone(),
+            trace_id: caller.trace_id.map(|trace| trace.to_string()),
         };
         let created = match &act.target {
             Target::NewTenant(id) if trace::is_recorded() => Some(id.clone()),

@@ -3,7 +3,7 @@
 //! Whether a call is recorded is decided once, where it comes in ([`Traces::begin`]); from there its [`Trail`] goes with
 //! the task that serves it. A call that is not recorded has no span, and all that is asked of it here is a look at that.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -11,6 +11,8 @@ use std::task::{self, Poll};
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags, TraceState};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use tokio::task::futures::TaskLocalFuture;
 use tokio::task_local;
 use tracing::field::Empty;
@@ -239,6 +241,17 @@ pub fn failed() {
     });
 }
 
+/// An answer; what the span that is open here stands for has failed, where it is an error.
+///
+/// # Errors
+/// As it was given.
+pub fn failing<T, E>(answer: Result<T, E>) -> Result<T, E> {
+    if answer.is_err() {
+        failed();
+    }
+    answer
+}
+
 fn record(with: impl FnOnce(&Span)) {
     // Nothing in it can ask for the trail again.
     let _ = TRAIL.try_with(|trail| match trail {
@@ -271,19 +284,12 @@ pub fn decided_many(count: usize, tier: &'static str) {
     });
 }
 
-/// A number from 0 to 1: evenly spread, and nobody's secret (SplitMix64 of a seed of each thread's own).
+/// A number from 0 to 1: evenly spread, and nobody's secret.
 fn lot() -> f64 {
     thread_local! {
-        static STATE: Cell<u64> = Cell::new(seed());
+        static LOTS: RefCell<SmallRng> = RefCell::new(SmallRng::seed_from_u64(seed()));
     }
-    let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-    STATE.set(state);
-    let mut mixed = state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    // A double has 53 bits.
-    (mixed >> 11) as f64 / (1_u64 << 53) as f64
+    LOTS.with_borrow_mut(|lots| lots.random())
 }
 
 fn seed() -> u64 {

@@ -34,7 +34,7 @@ pub(super) async fn identify<C: Credentials>(
         identity,
         actor: person.or(actor),
         peer: peer_address(extensions),
-        trace_id: trace::ids().map(|ids| ids.trace.to_string()),
+        trace_id: trace::ids().map(|ids| ids.trace),
     })
 }
 

@@ -106,8 +106,8 @@ impl<B: Backend> Grpc<B> {
             }
             Err(error) => Err(error),
         };
-        if let Err(Error::Overloaded { .. }) = &answer {
-            self.metrics.admissions.refused(guard::class(operation), Decline::Overloaded);
+        if let Some(decline) = answer.as_ref().err().and_then(decline) {
+            self.metrics.admissions.refused(guard::class(operation), decline);
         }
         if let Err(error) = &answer
             && operation.is_mutation()
@@ -118,12 +118,7 @@ impl<B: Backend> Grpc<B> {
     }
 
     fn take<Q: Tenanted>(&self, context: &Context<B>, request: &Q) -> Result<(), Error> {
-        let operation = context.operation;
-        let taken = self.rates.take(operation, &context.caller, request.tenant(), request.weight());
-        if taken.is_err() {
-            self.metrics.admissions.refused(guard::class(operation), Decline::RateLimited);
-        }
-        taken
+        self.rates.take(context.operation, &context.caller, request.tenant(), request.weight())
     }
 
     /// The stream of changes.
@@ -181,7 +176,17 @@ fn denial(operation: Operation, caller: Caller, tenant: &str) -> Denial {
         caller: caller.name().into_owned(),
         actor: caller.actor.map(String::from),
         peer: caller.peer.map(|peer| peer.to_string()),
-        trace_id: caller.trace_id,
+        trace_id: caller.trace_id.map(|trace| trace.to_string()),
+    }
+}
+
+/// Why a call or a question was turned away, where that is what the error says.
+const fn decline(error: &Error) -> Option<Decline> {
+    match error {
+        Error::Overloaded { .. } => Some(Decline::Overloaded),
+        Error::RateLimited { .. } => Some(Decline::RateLimited),
+        Error::DeadlineExceeded { .. } => Some(Decline::Deadline),
+        _ => None,
     }
 }
 

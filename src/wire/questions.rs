@@ -24,7 +24,7 @@ use tonic::{Status, Streaming};
 use super::convert::{Context, check};
 use super::rpcs::Streamed;
 use super::watch::Identify;
-use super::{Rates, status};
+use super::{Rates, decline, status};
 use crate::caller::Caller;
 use crate::clock::Stopwatch;
 use crate::proto;
@@ -32,7 +32,7 @@ use crate::proto::stream_check_access_response::Result as Said;
 use crate::service::check::{AtOnce, Checked, Inquiry, Item};
 use crate::service::{Backend, Error, Service, authority};
 use crate::store::Epoch;
-use crate::telemetry::{Class, Decline};
+use crate::telemetry::Class;
 
 /// How many questions are decided as one pass. A worker serves others before the next one.
 const PASS_MAX: usize = 128;
@@ -293,13 +293,7 @@ impl<B: Backend> Questions<B> {
     }
 
     fn refuse(&mut self, sequence: u64, error: &Error) {
-        let decline = match error {
-            Error::Overloaded { .. } => Some(Decline::Overloaded),
-            Error::RateLimited { .. } => Some(Decline::RateLimited),
-            Error::DeadlineExceeded { .. } => Some(Decline::Deadline),
-            _ => None,
-        };
-        if let Some(decline) = decline {
+        if let Some(decline) = decline(error) {
             self.context.metrics.admissions.refused(Class::Checks, decline);
         }
         let error = status::of_question(self.context.operation, error);

@@ -162,12 +162,11 @@ impl Far {
         };
         let keys: Vec<_> = parts.iter().map(|part| entry::key(scope, part)).collect();
         let commands = ranges(&keys);
-        let trail = trace::asking(REDIS, "GETRANGE");
-        let asked = self.0.runtime.spawn(trace::at(trail, async move {
+        let asked = self.ask("GETRANGE", async move {
             let _permit = permit;
-            failing(live.ask(&commands).await)
-        }));
-        match asked.await.unwrap_or(Err(Failure::Error)) {
+            live.ask(&commands).await
+        });
+        match asked.await {
             Ok(values) if values.len() == parts.len() => self.opened(&keys, parts, values),
             Ok(_) => {
                 self.0.counted.failed(parts.len(), Failure::Error);
@@ -225,6 +224,16 @@ impl Far {
         }
     }
 
+    /// Asks on the runtime of the connection; traces know it by its name.
+    async fn ask<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let work = trace::at(trace::asking(REDIS, name), async { trace::failing(work.await) });
+        self.0.runtime.spawn(work).await.unwrap_or(Err(Failure::Error))
+    }
+
     /// Deletes the entries of parts, within 20 ms or not at all.
     pub async fn evict(&self, scope: &Scope, parts: &[Part]) {
         if parts.is_empty() {
@@ -243,9 +252,7 @@ impl Far {
             pipeline.add_command(command);
         });
         pipeline.ignore_errors();
-        let trail = trace::asking(REDIS, "UNLINK");
-        let asked = self.0.runtime.spawn(trace::at(trail, async move { failing(live.ask(&pipeline).await) }));
-        match asked.await.unwrap_or(Err(Failure::Error)) {
+        match self.ask("UNLINK", async move { live.ask(&pipeline).await }).await {
             Ok(answers) => {
                 for error in answers.into_iter().filter_map(Result::err) {
                     self.0.counted.refused(parts.len().min(EVICTED_AT_ONCE_MAX), &error);
@@ -262,10 +269,8 @@ impl Far {
         };
         let mut command = redis::cmd("PUBLISH");
         command.arg(hints::CHANNEL).arg("");
-        let trail = trace::asking(REDIS, "PUBLISH");
-        let told = async move { failing(live.tell::<Value>(&command, ANSWER_MAX).await) };
-        let asked = self.0.runtime.spawn(trace::at(trail, told));
-        match asked.await.unwrap_or(Err(Failure::Error)) {
+        let told = async move { live.tell::<Value>(&command, ANSWER_MAX).await };
+        match self.ask("PUBLISH", told).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => self.0.counted.refused(1, &error),
             Err(failure) => self.0.counted.failed(1, failure),
@@ -283,14 +288,6 @@ impl Far {
     pub fn is_up(&self) -> bool {
         self.0.link.live().is_some()
     }
-}
-
-/// An answer, noted in the trace where there is none.
-fn failing<T>(answer: Result<T, Failure>) -> Result<T, Failure> {
-    if answer.is_err() {
-        trace::failed();
-    }
-    answer
 }
 
 /// At most one byte more of each value than one may have.

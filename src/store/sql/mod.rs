@@ -128,14 +128,7 @@ impl Sql {
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
         let work = work(Arc::clone(&self.inner));
-        self.spawn(name, async {
-            let ended = work.await;
-            if ended.is_err() {
-                trace::failed();
-            }
-            ended
-        })
-        .await
+        self.spawn(name, async { trace::failing(work.await) }).await
     }
 
     async fn spawn<T, E, F>(&self, name: &'static str, work: F) -> Result<T, E>

@@ -18,8 +18,9 @@ use super::remap;
 use super::route::{Route, Target};
 use crate::clock::Stopwatch;
 use crate::service::Error;
+use crate::telemetry::Outcome;
 use crate::telemetry::trace::{self, Trail};
-use crate::telemetry::{Decline, Outcome};
+use crate::wire::decline;
 
 /// A call, counted once: with the code that it ends with, or as CANCELLED where its caller goes before.
 pub(super) struct Call {
@@ -54,13 +55,8 @@ impl Call {
     }
 
     fn count(&self, error: &Error) {
-        let refusal = match error {
-            Error::Overloaded { .. } => Some(Decline::Overloaded),
-            Error::DeadlineExceeded { .. } => Some(Decline::Deadline),
-            _ => None,
-        };
-        if let Some(refusal) = refusal {
-            self.counts.metrics.admissions.refused(self.target.class, refusal);
+        if let Some(decline) = decline(error) {
+            self.counts.metrics.admissions.refused(self.target.class, decline);
         }
         // What has got further counts itself, whenever it ends.
         let ended_here = !matches!(error, Error::DeadlineExceeded { .. } | Error::Internal(_));
