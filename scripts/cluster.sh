@@ -30,26 +30,9 @@ while (($#)); do
     esac
 done
 
-is_postgres() { [[ $1 == /* && -x $1/initdb && -x $1/postgres ]]; }
-
-postgres_programs() {
-    local directory path
-    if [[ -n ${DOORWARD_TEST_POSTGRES+set} ]]; then
-        is_postgres "$DOORWARD_TEST_POSTGRES" && echo "$DOORWARD_TEST_POSTGRES"
-        return
-    fi
-    IFS=: read -ra path <<<"$PATH"
-    for directory in "${path[@]}" /usr/lib/postgresql/*/bin /usr/libexec/postgresql* /usr/pgsql-*/bin \
-        /opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin; do
-        if is_postgres "$directory"; then
-            echo "$directory"
-            return
-        fi
-    done
-    return 1
-}
-
-programs=$(postgres_programs) || fail "Postgres is missing (initdb, postgres): ./scripts/test.sh installs what it takes"
+# shellcheck source=scripts/postgres.sh
+. scripts/postgres.sh
+programs=$(postgres_programs) || fail "Postgres is missing (initdb, postgres, createdb): ./scripts/test.sh installs what it takes"
 command -v redis-server >/dev/null || fail "redis-server is missing: ./scripts/test.sh installs what it takes"
 command -v cargo >/dev/null || fail "Rust is missing: see https://rustup.rs"
 

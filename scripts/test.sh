@@ -13,18 +13,10 @@ fail() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# Programs that the tests start: initdb and postgres as servers of their own, createdb for databases in them.
-is_postgres() { [[ $1 == /* && -x $1/initdb && -x $1/postgres && -x $1/createdb ]]; }
+# shellcheck source=scripts/postgres.sh
+. scripts/postgres.sh
 
-has_postgres() {
-    local directory path
-    IFS=: read -ra path <<<"$PATH"
-    for directory in "${path[@]}" /usr/lib/postgresql/*/bin /usr/libexec/postgresql* /usr/pgsql-*/bin \
-        /opt/homebrew/opt/postgresql@*/bin /usr/local/opt/postgresql@*/bin; do
-        if is_postgres "$directory"; then return 0; fi
-    done
-    return 1
-}
+has_postgres() { postgres_programs >/dev/null; }
 
 as_root() {
     if [[ $(id -u) == 0 ]]; then
@@ -90,10 +82,9 @@ has cargo || fail "Rust is missing: see https://rustup.rs"
 has cc || fail "a C compiler is missing (no cc): install gcc or clang (Debian: build-essential)"
 
 missing=()
-if [[ -n ${DOORWARD_TEST_POSTGRES+set} ]]; then
-    is_postgres "$DOORWARD_TEST_POSTGRES" ||
+if ! has_postgres; then
+    [[ -z ${DOORWARD_TEST_POSTGRES+set} ]] ||
         fail "DOORWARD_TEST_POSTGRES is '$DOORWARD_TEST_POSTGRES', which has no initdb, postgres and createdb"
-elif ! has_postgres; then
     missing+=(postgres)
 fi
 has redis-server || missing+=(redis)
@@ -103,7 +94,7 @@ if [[ $(uname -s) == Linux ]]; then has valgrind || missing+=(valgrind); fi
 
 if ((${#missing[@]})); then
     install_missing "${missing[@]}"
-    [[ -n ${DOORWARD_TEST_POSTGRES+set} ]] || has_postgres ||
+    has_postgres ||
         fail "postgresql was installed, and initdb, postgres and createdb are still not found"
     has redis-server || fail "redis was installed, and redis-server is still not found"
     has openssl || fail "openssl was installed, and is still not found"
