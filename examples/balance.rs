@@ -48,18 +48,12 @@ struct Tally {
     stale: u64,
 }
 
-/// A change that was acknowledged, or may have been made.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Known {
-    Access(bool),
-    Nothing,
-}
-
 /// The client.
 struct Balance {
     replicas: Vec<Replica>,
     token: MetadataValue<Ascii>,
-    known: Known,
+    /// The access of the last change that was acknowledged; none: one may have been made since.
+    known: Option<bool>,
     tally: Tally,
 }
 
@@ -83,7 +77,7 @@ async fn run() -> Result<bool, Failure> {
     let mut token = String::new();
     std::io::stdin().lock().read_line(&mut token)?;
     let token = format!("Bearer {}", token.trim()).parse()?;
-    let mut balance = Balance { replicas, token, known: Known::Access(true), tally: Tally::default() };
+    let mut balance = Balance { replicas, token, known: Some(true), tally: Tally::default() };
     balance.create().await?;
     let began = Instant::now();
     while seconds == 0 || began.elapsed() < Duration::from_secs(seconds) {
@@ -170,15 +164,15 @@ impl Balance {
     }
 
     async fn change(&mut self) -> Result<(), Failure> {
-        let access = self.known != Known::Access(true);
+        let access = self.known != Some(true);
         let turn = usize::try_from(self.tally.changes)?;
-        self.known = Known::Nothing;
+        self.known = None;
         for number in in_turn(turn, self.replicas.len()) {
             let Some(replica) = self.replicas.get_mut(number) else { continue };
             match replica.set(&self.token, access).await {
                 Ok(enforced) => {
                     self.tally.changes += 1;
-                    self.known = if enforced { Known::Access(access) } else { Known::Nothing };
+                    self.known = enforced.then_some(access);
                     return Ok(());
                 }
                 Err(status) if is_away(&status) => {}
@@ -196,7 +190,7 @@ impl Balance {
             match replica.check(&self.token).await {
                 Ok(allowed) => {
                     self.tally.elsewhere += u64::from(attempt > 0);
-                    let stale = matches!(self.known, Known::Access(access) if access != allowed);
+                    let stale = self.known.is_some_and(|access| access != allowed);
                     self.tally.stale += u64::from(stale);
                     return Ok(());
                 }

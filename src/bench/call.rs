@@ -82,6 +82,14 @@ impl Call {
         Self { rpc: Rpc::Check, message, allowed: Some(shape.is_allowed(who, what)), checks: 1 }
     }
 
+    /// Whether an answer is the one that the data give, where that is known.
+    pub(super) fn judge(&self, allowed: bool) -> Result<(), String> {
+        match self.allowed {
+            Some(expected) if expected != allowed => Err("another answer than the data give".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     fn batch(shape: &Shape, draw: &mut Draw, size: u32) -> Self {
         let who = draw.who();
         let checks = (0..size)
@@ -127,7 +135,7 @@ impl Call {
 /// Calls that are taken in turn, by several threads.
 #[derive(Debug)]
 pub(super) struct Calls {
-    all: Vec<Call>,
+    all: Arc<[Call]>,
     next: AtomicUsize,
     /// Each is sent once; otherwise they begin again.
     is_once: bool,
@@ -136,8 +144,8 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    fn new(all: Vec<Call>, is_once: bool) -> Arc<Self> {
-        Arc::new(Self { all, next: AtomicUsize::new(0), is_once, members: 0 })
+    fn new(all: impl Iterator<Item = Call>, is_once: bool) -> Self {
+        Self { all: all.collect(), next: AtomicUsize::new(0), is_once, members: 0 }
     }
 
     /// The next call; none: each has been sent, once.
@@ -147,9 +155,8 @@ impl Calls {
     }
 
     /// The same calls, each once.
-    pub(super) fn once(&self) -> Arc<Self> {
-        let (all, next) = (self.all.clone(), AtomicUsize::new(0));
-        Arc::new(Self { all, next, is_once: true, members: self.members })
+    pub(super) fn once(&self) -> Self {
+        Self { all: Arc::clone(&self.all), next: AtomicUsize::new(0), is_once: true, members: self.members }
     }
 
     pub(super) fn members(&self) -> u64 {
@@ -157,63 +164,62 @@ impl Calls {
     }
 
     /// A call of the floor, for ever.
-    pub(super) fn floor() -> Arc<Self> {
-        Self::new(vec![Call::floor()], false)
+    pub(super) fn floor() -> Self {
+        Self::new(std::iter::once(Call::floor()), false)
     }
 
     /// Single questions.
-    pub(super) fn single(shape: &Shape, choice: Choice) -> Arc<Self> {
+    pub(super) fn single(shape: &Shape, choice: Choice) -> Self {
         let mut draw = Draw::new(*shape, choice);
         let calls = (0..ready(shape)).map(|_| {
             let (who, what) = (draw.who(), draw.what());
             Call::check(shape, who, what)
         });
-        Self::new(calls.collect(), false)
+        Self::new(calls, false)
     }
 
     /// A first question about everybody, or about so many, each once.
-    pub(super) fn everybody(shape: &Shape, most: u64) -> Arc<Self> {
+    pub(super) fn everybody(shape: &Shape, most: u64) -> Self {
         Self::herd(shape, most, 1)
     }
 
     /// The same question so many times about a member, then about another one, until so many members had their turn.
-    pub(super) fn herd(shape: &Shape, members: u64, times: usize) -> Arc<Self> {
+    pub(super) fn herd(shape: &Shape, members: u64, times: usize) -> Self {
         let mut draw = Draw::new(*shape, Choice::Uniform);
         let members = 0..shape.people().min(members);
         let each = members.clone().flat_map(|number| {
             std::iter::repeat_n(Call::check(shape, shape.who(number), draw.what()), times.max(1))
         });
-        let calls = each.collect();
-        Arc::new(Self { all: calls, next: AtomicUsize::new(0), is_once: true, members: members.end })
+        Self { members: members.end, ..Self::new(each, true) }
     }
 
     /// Batches of a size.
-    pub(super) fn batches(shape: &Shape, choice: Choice, size: u32) -> Arc<Self> {
+    pub(super) fn batches(shape: &Shape, choice: Choice, size: u32) -> Self {
         let mut draw = Draw::new(*shape, choice);
         let count = (ready(shape) / size.max(1) as usize).max(64);
-        Self::new((0..count).map(|_| Call::batch(shape, &mut draw, size)).collect(), false)
+        Self::new((0..count).map(|_| Call::batch(shape, &mut draw, size)), false)
     }
 
     /// Lists of what members have access to.
-    pub(super) fn lists(shape: &Shape, choice: Choice) -> Arc<Self> {
+    pub(super) fn lists(shape: &Shape, choice: Choice) -> Self {
         let mut draw = Draw::new(*shape, choice);
-        Self::new((0..ready(shape) / 8).map(|_| Call::list(shape, draw.who())).collect(), false)
+        Self::new((0..ready(shape) / 8).map(|_| Call::list(shape, draw.who())), false)
     }
 
     /// So many writes and nothing else, each once: one turns a grant, and the next one turns it back.
-    pub(super) fn writes(shape: &Shape, choice: Choice, count: u64) -> Arc<Self> {
+    pub(super) fn writes(shape: &Shape, choice: Choice, count: u64) -> Self {
         let mut draw = Draw::new(*shape, choice);
         let pairs = (0..count.div_ceil(2)).flat_map(|_| {
             let (who, number) = (draw.who(), draw.resource().unwrap_or_default());
             let granted = shape.is_granted(who, number);
             [!granted, granted].map(|granted| Call::write(shape, who, number, granted))
         });
-        Self::new(pairs.collect(), true)
+        Self::new(pairs, true)
     }
 
     /// Single questions with so many writes among them, as a part of all calls. Each write turns a grant, and the next
     /// one turns it back: the data stay as they are.
-    pub(super) fn mixed(shape: &Shape, choice: Choice, writes: f64) -> Arc<Self> {
+    pub(super) fn mixed(shape: &Shape, choice: Choice, writes: f64) -> Self {
         let mut draw = Draw::new(*shape, choice);
         let (mut due, mut turned) = (0.0, None);
         let calls = (0..ready(shape)).map(|_| {
@@ -230,7 +236,7 @@ impl Calls {
             });
             Call::write(shape, who, number, shape.is_granted(who, number) != turned.is_some())
         });
-        Self::new(calls.collect(), false)
+        Self::new(calls, false)
     }
 }
 

@@ -102,10 +102,7 @@ impl Answers for Connection {
         if trailers.get(STATUS).is_none_or(|status| status != "0") {
             return Err(refusal(&trailers));
         }
-        match call.allowed {
-            Some(allowed) if allows(&frame) != allowed => Err("another answer than the data give".to_owned()),
-            _ => Ok(()),
-        }
+        call.judge(allows(&frame))
     }
 }
 

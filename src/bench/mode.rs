@@ -73,6 +73,12 @@ pub(super) enum Paced {
     Open(f64),
 }
 
+impl Mode {
+    const fn is_cold(self) -> bool {
+        matches!(self, Self::Cold | Self::Herd)
+    }
+}
+
 impl Outcome {
     /// Whether calls followed each other.
     pub(super) fn is_closed(&self) -> bool {
@@ -81,7 +87,7 @@ impl Outcome {
 
     /// Whether the service began without facts in memory.
     pub(super) fn is_cold(&self) -> bool {
-        matches!(self.mode, Mode::Cold | Mode::Herd)
+        self.mode.is_cold()
     }
 }
 
@@ -111,8 +117,7 @@ pub(super) fn run(session: &mut Session, mode: Mode) -> Result<Outcome, Error> {
 /// Measures a mode at another pace.
 pub(super) fn at_pace(session: &mut Session, mode: Mode, drive: Drive) -> Result<Outcome, Error> {
     let calls = calls(session, mode);
-    let is_cold = matches!(mode, Mode::Cold | Mode::Herd);
-    if !is_cold {
+    if !mode.is_cold() {
         session.warm(&calls)?;
     }
     let asking = Drive { is_streaming: mode == Mode::Stream, ..drive };
@@ -122,8 +127,11 @@ pub(super) fn at_pace(session: &mut Session, mode: Mode, drive: Drive) -> Result
     let mut rounds = Vec::new();
     for _ in 0..session.plan.rounds.max(1) {
         let (floor, plain) = (session.floors.same(drive)?, session.floors.plain(drive)?);
-        let (service, loads_per_key) =
-            if is_cold { from_cold(session, &calls, drive)? } else { (session.ask(&calls, asking)?, None) };
+        let (service, loads_per_key) = if mode.is_cold() {
+            from_cold(session, &calls, drive)?
+        } else {
+            (session.ask(&calls, asking)?, None)
+        };
         rounds.push(Round { floor, plain, service, loads_per_key });
     }
     Ok(outcome(mode, drive, &rounds))
@@ -139,7 +147,7 @@ fn is_offered(session: &Session, drive: Drive) -> Result<(), Error> {
     }
 }
 
-fn calls(session: &Session, mode: Mode) -> std::sync::Arc<Calls> {
+fn calls(session: &Session, mode: Mode) -> Calls {
     let (plan, shape) = (&session.plan, &session.plan.shape);
     match mode {
         Mode::Single | Mode::Stream => Calls::single(shape, plan.choice),
@@ -161,9 +169,9 @@ fn from_cold(session: &mut Session, calls: &Calls, drive: Drive) -> Result<(Figu
         ));
     }
     session.target.restart(1)?;
-    let before = session.target.counted(LOADS, "");
+    let before = session.target.counted(LOADS);
     let figures = session.ask(&calls.once(), drive.once())?;
-    let loads = before.zip(session.target.counted(LOADS, "")).map(|(before, after)| after - before);
+    let loads = before.zip(session.target.counted(LOADS)).map(|(before, after)| after - before);
     Ok((figures, loads.map(|loads| loads / calls.members().max(1) as f64)))
 }
 

@@ -6,7 +6,7 @@ use super::Error;
 use super::figures::Figures;
 use super::mode::Outcome;
 use super::plot::{self, Bar, Line};
-use super::report::{machine_told, name, paced};
+use super::report::{PLAIN, known, machine_told, megabytes, name, paced, verdict};
 use super::session::Session;
 use super::suite::{Growth, Measure, Results, Verdict};
 
@@ -71,7 +71,7 @@ fn markdown(command: &str, session: &Session, results: &Results, images: &[(Stri
         let title = format!("{}, {}", name(outcome.mode), paced(outcome));
         text.push_str(&row(&title, "service", &outcome.service));
         text.extend(outcome.floor.as_ref().map(|floor| row("", "empty call", floor)));
-        text.extend(outcome.plain_floor.as_ref().map(|floor| row("", "empty call, plain tonic", floor)));
+        text.extend(outcome.plain_floor.as_ref().map(|floor| row("", PLAIN, floor)));
     }
     text.push('\n');
     text.push_str(&image("latency"));
@@ -87,18 +87,13 @@ fn markdown(command: &str, session: &Session, results: &Results, images: &[(Stri
 }
 
 fn measure(measure: &Measure) -> String {
-    let verdict = match measure.verdict {
-        Verdict::Met => "met",
-        Verdict::Missed => "**missed**",
-        Verdict::Told => "–",
-        Verdict::NotMeasured => "not measured",
-    };
+    let emphasis = if measure.verdict == Verdict::Missed { "**" } else { "" };
+    let verdict = verdict(measure.verdict);
     let Measure { what, target, measured, .. } = measure;
-    format!("| {what} | {target} | {} | {verdict} |\n", measured.replace('|', "\\|"))
+    format!("| {what} | {target} | {} | {emphasis}{verdict}{emphasis} |\n", measured.replace('|', "\\|"))
 }
 
 fn row(title: &str, who: &str, figures: &Figures) -> String {
-    let known = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"));
     let latency = &figures.latency;
     format!(
         "| {title} | {who} | {:.0} | {:.0} | {} | {} | {:.0} | {:.0} | {:.0} | {} |\n",
@@ -114,7 +109,6 @@ fn row(title: &str, who: &str, figures: &Figures) -> String {
 }
 
 fn grown(growth: &Growth) -> String {
-    let known = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"));
     format!(
         "| {} | {} | {} | {} | {:.0} | {:.0} | {} |\n",
         growth.tenants,
@@ -125,10 +119,6 @@ fn grown(growth: &Growth) -> String {
         growth.p99_us,
         megabytes(growth.rss_bytes),
     )
-}
-
-fn megabytes(bytes: Option<u64>) -> String {
-    bytes.map_or_else(|| "–".to_owned(), |bytes| format!("{:.0}", bytes as f64 / 1e6))
 }
 
 /// Server CPU of a check in each load, beside an empty call's in the first one.
@@ -158,7 +148,7 @@ fn latency(outcomes: &[Outcome]) -> Option<String> {
     };
     let mut lines = vec![line("check", &open.service)];
     lines.extend(open.floor.as_ref().map(|floor| line("empty call", floor)));
-    lines.extend(open.plain_floor.as_ref().map(|floor| line("empty call, plain tonic", floor)));
+    lines.extend(open.plain_floor.as_ref().map(|floor| line(PLAIN, floor)));
     let labels = ["p50", "p90", "p99", "p99.9"].map(str::to_owned);
     Some(plot::lines(&format!("Latency, {}, µs", paced(open)), &labels, &lines))
 }

@@ -6,7 +6,10 @@ use super::Error;
 use super::figures::{Figures, Quantiles};
 use super::mode::{Mode, Outcome, Paced};
 use super::session::Session;
-use super::suite::{Measure, Results};
+use super::suite::{Measure, Results, Verdict};
+
+/// How the floor of tonic's examples is named.
+pub(super) const PLAIN: &str = "empty call, plain tonic";
 
 /// One object with all that was measured.
 pub(super) fn json(session: &Session, results: &Results) -> Result<String, Error> {
@@ -51,12 +54,26 @@ pub(super) fn machine_told() -> String {
     )
 }
 
+/// A verdict, for people.
+pub(super) const fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Met => "met",
+        Verdict::Missed => "missed",
+        Verdict::Told => "–",
+        Verdict::NotMeasured => "not measured",
+    }
+}
+
 /// The measures of a suite, for people.
 pub(super) fn measures(measures: &[Measure]) -> String {
     let mut rows = vec![["measure", "target", "measured", "verdict"].map(str::to_owned).to_vec()];
     rows.extend(measures.iter().map(|measure| {
-        let verdict = format!("{:?}", measure.verdict).to_lowercase();
-        vec![measure.what.clone(), measure.target.clone(), measure.measured.clone(), verdict]
+        vec![
+            measure.what.clone(),
+            measure.target.clone(),
+            measure.measured.clone(),
+            verdict(measure.verdict).to_owned(),
+        ]
     }));
     table(&rows)
 }
@@ -119,15 +136,11 @@ fn rows(outcome: &Outcome) -> Vec<Vec<String>> {
         rows.push(row("of these writes", &figures, &writes.latency));
     }
     rows.extend(outcome.floor.as_ref().map(|floor| row("empty call", floor, &floor.latency)));
-    rows.extend(
-        outcome.plain_floor.as_ref().map(|floor| row("empty call, plain tonic", floor, &floor.latency)),
-    );
+    rows.extend(outcome.plain_floor.as_ref().map(|floor| row(PLAIN, floor, &floor.latency)));
     rows
 }
 
 fn row(name: &str, figures: &Figures, latency: &Quantiles) -> Vec<String> {
-    let known = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"));
-    let memory = figures.rss_bytes.map(|bytes| bytes as f64 / 1e6);
     vec![
         name.to_owned(),
         format!("{:.0}", figures.calls_per_s),
@@ -138,8 +151,18 @@ fn row(name: &str, figures: &Figures, latency: &Quantiles) -> Vec<String> {
         format!("{:.0}", latency.p90_us),
         format!("{:.0}", latency.p99_us),
         format!("{:.0}", latency.p999_us),
-        memory.map_or_else(|| "–".to_owned(), |memory| format!("{memory:.0}")),
+        megabytes(figures.rss_bytes),
     ]
+}
+
+/// A figure with two decimals, if there is one.
+pub(super) fn known(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"))
+}
+
+/// Bytes in megabytes, if they are known.
+pub(super) fn megabytes(bytes: Option<u64>) -> String {
+    bytes.map_or_else(|| "–".to_owned(), |bytes| format!("{:.0}", bytes as f64 / 1e6))
 }
 
 fn ratios(outcome: &Outcome) -> Vec<String> {
@@ -155,7 +178,7 @@ fn ratios(outcome: &Outcome) -> Vec<String> {
 }
 
 /// Columns, the first to the left and the others to the right.
-pub(super) fn table(rows: &[Vec<String>]) -> String {
+fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cell = |row: &Vec<String>, at: usize| row.get(at).map_or(0, |text| text.chars().count());
     let widths: Vec<_> =

@@ -1,7 +1,6 @@
 //! A run's service, its data and its floors, once they are there.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -81,9 +80,9 @@ impl Session {
     }
 
     /// Asks each of the calls once, so that the service has what it needs in memory.
-    pub(super) fn warm(&self, calls: &Calls) -> Result<Figures, Error> {
+    pub(super) fn warm(&self, calls: &Calls) -> Result<(), Error> {
         let pace = Pace::Closed(self.plan.in_flight);
-        self.ask(&calls.once(), Drive { pace, ..self.drive() }.once())
+        self.ask(&calls.once(), Drive { pace, ..self.drive() }.once()).map(drop)
     }
 }
 
@@ -117,6 +116,5 @@ impl Floors {
 }
 
 fn ask(floor: &Listening, drive: Drive) -> Result<Figures, Error> {
-    let calls: Arc<Calls> = Calls::floor();
-    drive.run((floor.grpc, &Tokens::default()), &calls, || floor.usage())
+    drive.run((floor.grpc, &Tokens::default()), &Calls::floor(), || floor.usage())
 }

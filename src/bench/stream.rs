@@ -70,11 +70,7 @@ impl Stream {
 impl Answers for Stream {
     async fn ask(&self, call: &Call) -> Result<(), String> {
         let answer = self.state.put(call)?;
-        let allowed = answer.await.unwrap_or_else(|_| Err("the stream ended".to_owned()))?;
-        match call.allowed {
-            Some(expected) if expected != allowed => Err("another answer than the data give".to_owned()),
-            _ => Ok(()),
-        }
+        call.judge(answer.await.unwrap_or_else(|_| Err("the stream ended".to_owned()))?)
     }
 }
 

@@ -203,7 +203,7 @@ impl Suite<'_> {
         let drive = Drive { pace: Pace::Closed(4), ..self.closed() }.once();
         let first = Calls::everybody(&shape, shape.people() / 10);
         let rss = |figures: Figures| figures.rss_bytes.ok_or_else(|| Error("no memory is told".to_owned()));
-        let before = rss(self.session.ask(&first.once(), drive)?)?;
+        let before = rss(self.session.ask(&first, drive)?)?;
         let after = rss(self.session.ask(&Calls::everybody(&shape, u64::MAX), drive)?)?;
         let members = (shape.people() - shape.people() / 10).max(1);
         let each = after.saturating_sub(before) as f64 / members as f64;

@@ -32,8 +32,6 @@ pub enum Whom {
         address: String,
         /// The operator's token.
         token: SecretString,
-        /// Where it answers metrics: `HOST:PORT`.
-        admin: Option<String>,
         /// Its process, if it runs on this machine.
         pid: Option<u32>,
     },
@@ -51,7 +49,6 @@ pub enum Whom {
 pub(super) struct Target {
     pub(super) grpc: SocketAddr,
     pub(super) tokens: Tokens,
-    admin: Option<SocketAddr>,
     pid: Option<u32>,
     token: SecretString,
     own: Option<Own>,
@@ -72,11 +69,10 @@ impl Target {
     /// Finds it or starts it.
     pub(super) fn start(whom: &Whom) -> Result<Self, Error> {
         match whom {
-            Whom::Running { address, token, admin, pid } => {
+            Whom::Running { address, token, pid } => {
                 let grpc = resolved(address.strip_prefix("http://").ok_or_else(|| not_an_address(address))?)?;
-                let admin = admin.as_deref().map(resolved).transpose()?;
                 let tokens = Tokens { checks: Some(bearer(token)?), writes: Some(bearer(token)?) };
-                Ok(Self { grpc, tokens, admin, pid: *pid, token: token.clone(), own: None })
+                Ok(Self { grpc, tokens, pid: *pid, token: token.clone(), own: None })
             }
             Whom::Own { database, redis } => Self::own(database.as_ref(), redis.as_ref()),
         }
@@ -106,14 +102,8 @@ impl Target {
         if !url.expose_secret().starts_with("sqlite:") {
             own.migrate()?;
         }
-        let mut target = Self {
-            grpc: nowhere(),
-            tokens: Tokens::default(),
-            admin: None,
-            pid: None,
-            token,
-            own: Some(own),
-        };
+        let mut target =
+            Self { grpc: nowhere(), tokens: Tokens::default(), pid: None, token, own: Some(own) };
         target.restart(1)?;
         // Questions come from a service that may change nothing, as in production.
         let checks = fill::credential(target.grpc, &target.token)?;
@@ -131,7 +121,7 @@ impl Target {
             own.running.push(own.start()?);
         }
         if let Some(first) = own.running.first() {
-            (self.grpc, self.admin, self.pid) = (first.grpc, first.admin, Some(first.pid()));
+            (self.grpc, self.pid) = (first.grpc, Some(first.pid()));
         }
         Ok(())
     }
@@ -155,9 +145,9 @@ impl Target {
         &self.token
     }
 
-    /// The sum of the counters of a name that have a label; none: it does not tell them.
-    pub(super) fn counted(&self, name: &str, label: &str) -> Option<f64> {
-        sum(&scrape(self.admin?).ok()?, name, label)
+    /// The sum of the counters of a name; none: it was not started here, or does not tell them.
+    pub(super) fn counted(&self, name: &str) -> Option<f64> {
+        sum(&scrape(self.own.as_ref()?.running.first()?.admin?).ok()?, name)
     }
 }
 
@@ -188,7 +178,7 @@ fn not_an_address(text: &str) -> Error {
 }
 
 fn resolved(text: &str) -> Result<SocketAddr, Error> {
-    let text = text.trim_start_matches("http://").trim_end_matches('/');
+    let text = text.trim_end_matches('/');
     let found = text.to_socket_addrs().ok().and_then(|mut all| all.next());
     found.ok_or_else(|| not_an_address(text))
 }
@@ -210,12 +200,9 @@ fn scrape(admin: SocketAddr) -> std::io::Result<String> {
     Ok(text)
 }
 
-fn sum(text: &str, name: &str, label: &str) -> Option<f64> {
+fn sum(text: &str, name: &str) -> Option<f64> {
     let series = text.lines().filter_map(|line| line.rsplit_once(' '));
-    let meant = series.filter(|(series, _)| {
-        let (found, labels) = series.split_once('{').unwrap_or((series, ""));
-        found == name && labels.contains(label)
-    });
+    let meant = series.filter(|(series, _)| series.split('{').next() == Some(name));
     let values: Vec<f64> = meant.filter_map(|(_, value)| value.parse().ok()).collect();
     (!values.is_empty()).then(|| values.iter().sum())
 }
@@ -225,18 +212,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_are_told_apart_by_name_and_label() {
+    fn counters_are_told_apart_by_name() {
         let text = "a_total{tier=\"near\"} 2\na_total{tier=\"near\",x=\"y\"} 3\na_total{tier=\"far\"} 7\na_totals 9\n";
-        assert_eq!(sum(text, "a_total", "tier=\"near\""), Some(5.0));
-        assert_eq!(sum(text, "a_total", ""), Some(12.0));
-        assert_eq!(sum(text, "a", ""), None);
+        assert_eq!(sum(text, "a_total"), Some(12.0));
+        assert_eq!(sum(text, "a"), None);
     }
 
     #[test]
     fn what_is_no_address_is_told_with_what_is() {
         for address in ["127.0.0.1:1", "https://127.0.0.1:1", "http://nowhere.invalid", "http://x:y"] {
             let token = SecretString::from("x".to_owned());
-            let whom = Whom::Running { address: address.to_owned(), token, admin: None, pid: None };
+            let whom = Whom::Running { address: address.to_owned(), token, pid: None };
             let said = Target::start(&whom).unwrap_err().to_string();
             assert!(said.contains("http://HOST:PORT"), "{said}");
         }

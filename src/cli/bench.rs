@@ -51,9 +51,6 @@ struct WhomArguments {
     /// The operator's token there. In the environment it cannot be seen by others on this machine.
     #[arg(allow_hyphen_values = true, long, env = "DOORWARD_TOKEN", hide_env_values = true)]
     token: Option<SecretString>,
-    /// Where that service answers metrics: HOST:PORT.
-    #[arg(long, value_name = "ADDRESS", requires = "address")]
-    admin: Option<String>,
     /// The number of that service's process, where it runs on this machine: for its CPU and memory.
     #[arg(long, value_name = "NUMBER", requires = "address")]
     pid: Option<u32>,
@@ -256,10 +253,10 @@ fn plan(arguments: &Arguments) -> Plan {
 }
 
 fn whom(arguments: &WhomArguments) -> Whom {
-    let WhomArguments { address, token, admin, pid, database, redis } = arguments;
+    let WhomArguments { address, token, pid, database, redis } = arguments;
     match (address, token) {
         (Some(address), Some(token)) => {
-            Whom::Running { address: address.clone(), token: token.clone(), admin: admin.clone(), pid: *pid }
+            Whom::Running { address: address.clone(), token: token.clone(), pid: *pid }
         }
         _ => Whom::Own { database: database.clone(), redis: redis.clone() },
     }
