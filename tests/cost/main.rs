@@ -12,11 +12,12 @@ mod world;
 
 use allocation_counter::AllocationInfo;
 
-use crate::calls::{BATCH, CHECK, ask, nothing};
+use crate::calls::{What, ask, nothing};
 use crate::world::World;
 
 const A_CHECK: Bound = Bound { allocations: 60, bytes: 40_000 };
 const A_BATCH: Bound = Bound { allocations: 800, bytes: 80_000 };
+const A_STREAM: Bound = Bound { allocations: 2_500, bytes: 400_000 };
 
 /// The most that a call may allocate, its request and its answer included.
 struct Bound {
@@ -37,11 +38,14 @@ fn main() {
 }
 
 fn allocations(world: &World) {
-    for (name, path, message, bound) in
-        [("check", CHECK, world.check(), A_CHECK), ("batch of 100", BATCH, world.batch(), A_BATCH)]
-    {
-        let counted = warm(|| drop(ask(world, path, &message)));
-        println!("cost: {name}: {} allocations, {} bytes", counted.count_total, counted.bytes_total);
+    for (what, bound) in What::ALL.into_iter().zip([A_CHECK, A_BATCH, A_STREAM]) {
+        let (name, message) = (what.name(), what.message(world));
+        let counted = warm(|| drop(ask(world, what, &message)));
+        let floor = warm(|| drop(nothing(world, what, &message)));
+        println!(
+            "cost: {name}: {} allocations, {} bytes; floor {}, {}",
+            counted.count_total, counted.bytes_total, floor.count_total, floor.bytes_total
+        );
         assert!(
             counted.count_total <= bound.allocations,
             "{name}: at most {} allocations",
@@ -49,9 +53,6 @@ fn allocations(world: &World) {
         );
         assert!(counted.bytes_total <= bound.bytes, "{name}: at most {} bytes", bound.bytes);
     }
-    let message = world.check();
-    let floor = warm(|| drop(nothing(world, &message)));
-    println!("cost: floor: {} allocations, {} bytes", floor.count_total, floor.bytes_total);
 }
 
 /// What one call of many allocates on the thread that makes it.

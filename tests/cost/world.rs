@@ -14,8 +14,8 @@ use tonic::codegen::Bytes;
 pub(crate) const TOKEN: &str = "cost-operator-token-0123456789";
 const TENANT: &str = "acme";
 const MEMBER: &str = "member-1";
-/// As many as a batch asks about; every third is granted.
-const AGENTS: usize = 100;
+/// As many as a batch or a stream asks about; every third is granted.
+pub(crate) const AGENTS: usize = 100;
 
 /// The service, and the runtime of those who call it.
 pub(crate) struct World {
@@ -98,13 +98,13 @@ impl World {
 
     /// One question, as it lies on the wire.
     pub(crate) fn check(&self) -> Bytes {
-        framed(&proto::CheckAccessRequest {
-            tenant_id: TENANT.to_owned(),
-            subject: subject(),
-            action: "view".to_owned(),
-            resource: Some(agent(3)),
-            ..Default::default()
-        })
+        framed(&question(3))
+    }
+
+    /// As many as there are agents, one after the other.
+    pub(crate) fn stream(&self) -> Bytes {
+        let asked = |at| proto::StreamCheckAccessRequest { sequence: at as u64, check: Some(question(at)) };
+        (0..AGENTS).flat_map(|at| framed(&asked(at))).collect()
     }
 
     /// As many as there are agents.
@@ -116,6 +116,16 @@ impl World {
             checks: (0..AGENTS).map(item).collect(),
             ..Default::default()
         })
+    }
+}
+
+fn question(at: usize) -> proto::CheckAccessRequest {
+    proto::CheckAccessRequest {
+        tenant_id: TENANT.to_owned(),
+        subject: subject(),
+        action: "view".to_owned(),
+        resource: Some(agent(at)),
+        ..Default::default()
     }
 }
 
