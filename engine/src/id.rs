@@ -85,6 +85,18 @@ macro_rules! names {
                 }
             }
 
+            /// The same of a text that is given away: it is not copied.
+            ///
+            /// # Errors
+            /// The text, and [`IdError`] where it has another shape.
+            pub fn own(text: String) -> Result<Self, (String, IdError)> {
+                if $check(&text) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err((text, IdError { kind: $kind, allowed: $allowed }))
+                }
+            }
+
             /// The text.
             #[must_use]
             pub fn as_str(&self) -> &str {
@@ -107,7 +119,7 @@ macro_rules! names {
         impl TryFrom<String> for $name {
             type Error = IdError;
             fn try_from(text: String) -> Result<Self, IdError> {
-                Self::parse(&text)
+                Self::own(text).map_err(|(_, error)| error)
             }
         }
 

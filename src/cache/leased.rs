@@ -1,16 +1,18 @@
 //! Leased facts: answers from memory or Redis where the lease allows it, and from below where it does not.
 
+mod hand;
+
 use std::sync::Arc;
 
 use doorward_engine::change::Part;
-use doorward_engine::id::{ResourceRef, TenantId};
+use doorward_engine::id::{ResourceRef, Revision};
 
 use super::far::{Far, Scope};
 use super::lease::{Fresh, Gate};
 use super::memory::Memory;
 use super::slip::{pause, stall};
 use super::view::{Found, Looked, View};
-use crate::store::{Ask, Epoch, Freshness, Snapshot, Snapshots, StoreError, SubjectRef, Tier};
+use crate::store::{Ask, Asked, AtHand, Epoch, Freshness, Snapshot, Snapshots, StoreError, SubjectRef, Tier};
 
 /// How many parts are asked of Redis at once; a question that lacks more asks the database.
 const FAR_PARTS_MAX: usize = 128;
@@ -79,7 +81,7 @@ impl<S: Snapshots> Leased<S> {
     /// The gate: a last look at the clock.
     async fn pass(&self, fresh: &Fresh, found: Found, tier: Tier, freshness: Freshness) -> Option<Snapshot> {
         stall().await;
-        if !is_met(freshness, &found) {
+        if !is_met(freshness, found.revision) {
             return None;
         }
         let (gate, now) = self.memory.lease.gate(fresh);
@@ -88,21 +90,6 @@ impl<S: Snapshots> Leased<S> {
             Gate::Open => Some(snapshot),
             Gate::Degraded => Some(Snapshot { degraded: true, ..snapshot }),
             Gate::Shut => None,
-        }
-    }
-
-    /// The facts for a question, if they are in memory; `view` is the one that was looked at last.
-    fn near(&self, view: &mut Option<(TenantId, Arc<View>)>, ask: &Ask) -> Option<Found> {
-        if !self.may_be_cached(ask.freshness) {
-            return None;
-        }
-        if view.as_ref().is_none_or(|(tenant, _)| *tenant != ask.tenant) {
-            *view = Some((ask.tenant.clone(), self.memory.views.get(&ask.tenant)?));
-        }
-        let (_, view) = view.as_ref()?;
-        match view.look(&self.memory.near, ask) {
-            Looked::Found(found) => is_met(ask.freshness, &found).then_some(found),
-            Looked::Missing(_) | Looked::Empty => None,
         }
     }
 
@@ -167,21 +154,8 @@ impl<S: Snapshots> Snapshots for Leased<S> {
         }
     }
 
-    /// As one check, but for many questions: one lease before all of them, one gate behind them.
-    async fn at_hand(&self, asks: &[Ask]) -> Vec<Option<Snapshot>> {
-        let nothing = || asks.iter().map(|_| None).collect();
-        let Some(fresh) = self.memory.lease.read() else { return nothing() };
-        pause().await;
-        let mut view = None;
-        let found: Vec<_> = asks.iter().map(|ask| self.near(&mut view, ask)).collect();
-        stall().await;
-        let (gate, now) = self.memory.lease.gate(&fresh);
-        // A degraded answer is for those who have found the database away: they are asked one by one.
-        if gate != Gate::Open {
-            return nothing();
-        }
-        let snapshot = |found: Found| found.snapshot(&fresh, now, Tier::Near);
-        found.into_iter().map(|found| found.map(snapshot)).collect()
+    async fn at_hand(&self, asked: &[Asked<'_>]) -> AtHand {
+        self.many_at_hand(asked).await
     }
 
     fn epoch(&self) -> Epoch {
@@ -190,8 +164,8 @@ impl<S: Snapshots> Snapshots for Leased<S> {
 }
 
 /// Whether facts are as fresh as asked for, the token being of this epoch.
-fn is_met(freshness: Freshness, found: &Found) -> bool {
-    !matches!(freshness, Freshness::AtLeast(seen) if found.revision < seen.revision)
+fn is_met(freshness: Freshness, found: Revision) -> bool {
+    !matches!(freshness, Freshness::AtLeast(seen) if found < seen.revision)
 }
 
 /// Whether what is missing is not the subject's own.

@@ -3,6 +3,8 @@
 //! A view is in the map before the load that fills it is sent, so that whatever the feed tells meanwhile is recorded in
 //! it. A load fills the very view that it was sent under: one that was dropped is out of reach, with its facts.
 
+mod many;
+
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +16,7 @@ use doorward_engine::instant::Instant;
 use doorward_engine::snapshot::{ResourceFacts, TenantFacts};
 use quick_cache::sync::Cache;
 
+pub(super) use self::many::Shared;
 use super::lease::Fresh;
 use super::near::{Near, PartRef};
 use super::slip::{Slip, slips};

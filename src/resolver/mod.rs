@@ -4,7 +4,10 @@ use doorward_engine::id::{KeyId, MemberId, ResourceRef, TenantId, UserId};
 use doorward_engine::member::SecretHash;
 use subtle::ConstantTimeEq;
 
-use crate::store::{Ask, Epoch, Freshness, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectRef};
+use crate::store::{
+    Ask, Asked, AtHand, Epoch, Freshness, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectOf,
+    SubjectRef,
+};
 use crate::telemetry::trace;
 
 /// A subject as a caller presents it.
@@ -51,7 +54,7 @@ impl<S: Snapshots> Resolver<S> {
         freshness: Freshness,
     ) -> Result<Snapshot, StoreError> {
         let traced = trace::is_recorded().then(|| tenant.clone());
-        let snapshot = self.snapshots.snapshot(subject.asked(tenant, resources, freshness)).await?;
+        let mut snapshot = self.snapshots.snapshot(subject.asked(tenant, resources, freshness)).await?;
         if let (Some(tenant), Some(_)) = (traced, &snapshot.tenant) {
             trace::tenant(tenant.as_str());
         }
@@ -64,30 +67,67 @@ impl<S: Snapshots> Resolver<S> {
                 snapshot.revision, seen.revision
             )));
         }
-        Ok(proven(subject, snapshot))
+        prove(subject, &mut snapshot.subject);
+        Ok(snapshot)
     }
 
-    /// The facts for those of many questions whose facts are at hand, all of one lease; `subjects` are the questions'
-    /// own, in their order. The others are to be asked for one by one.
-    pub async fn at_hand<'s>(
-        &self,
-        asks: &[Ask],
-        subjects: impl Iterator<Item = &'s Presented> + Send,
-    ) -> Vec<Option<Snapshot>> {
-        let found = self.snapshots.at_hand(asks).await;
-        let proven = |(found, subject): (Option<Snapshot>, _)| found.map(|found| proven(subject, found));
-        found.into_iter().zip(subjects).map(proven).collect()
+    /// The facts for those of many questions whose facts are at hand, all of one lease. The others are to be asked for one
+    /// by one.
+    pub async fn at_hand(&self, asking: &[Asking<'_>]) -> AtHand {
+        let asked: Vec<_> = asking.iter().map(Asking::asked).collect();
+        let mut at_hand = self.snapshots.at_hand(&asked).await;
+        for (asking, own) in asking.iter().zip(&mut at_hand.own) {
+            if let Some(own) = own {
+                prove(asking.subject, &mut own.subject);
+            }
+        }
+        at_hand
+    }
+
+    /// The same for questions about one tenant.
+    pub async fn together(&self, asking: &[Asking<'_>]) -> AtHand {
+        let at_hand = self.at_hand(asking).await;
+        let is_there = at_hand.shared.first().is_some_and(|shared| shared.tenant.is_some())
+            && at_hand.own.iter().all(Option::is_some);
+        if let Some(asking) = asking.first().filter(|_| is_there && trace::is_recorded()) {
+            trace::tenant(asking.tenant.as_str());
+        }
+        at_hand
+    }
+}
+
+/// One of many questions, in words that whoever asks keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// The tenant.
+    pub tenant: &'a TenantId,
+    /// The subject.
+    pub subject: &'a Presented,
+    /// The resource; none: a section is asked about.
+    pub resource: Option<&'a ResourceRef>,
+    /// How fresh the facts must be.
+    pub freshness: Freshness,
+}
+
+impl<'a> Asking<'a> {
+    fn asked(&self) -> Asked<'a> {
+        let subject = match self.subject {
+            Presented::User(id) => SubjectOf::User(id),
+            Presented::Member(id) => SubjectOf::Member(id),
+            Presented::Key(id, _) | Presented::KeyId(id) => SubjectOf::Key(id),
+            Presented::Nobody => SubjectOf::Nobody,
+        };
+        Asked { tenant: self.tenant, subject, resource: self.resource, freshness: self.freshness }
     }
 }
 
 /// Nobody, where a key's secret is another.
-fn proven(subject: &Presented, mut snapshot: Snapshot) -> Snapshot {
-    if let (Presented::Key(_, secret), SubjectFacts::Key(Some(key))) = (subject, &snapshot.subject)
+fn prove(subject: &Presented, facts: &mut SubjectFacts) {
+    if let (Presented::Key(_, secret), SubjectFacts::Key(Some(key))) = (subject, &*facts)
         && !bool::from(key.secret.0.ct_eq(&secret.0))
     {
-        snapshot.subject = SubjectFacts::Key(None);
+        *facts = SubjectFacts::Key(None);
     }
-    snapshot
 }
 
 impl Presented {

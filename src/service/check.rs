@@ -1,17 +1,19 @@
 //! Questions: one, many at once, and one with its explanation.
 
+use doorward_engine::catalogue::SECTION_TYPE;
 use doorward_engine::contact::{Country, Domain};
 use doorward_engine::decide::{Decision, decide};
 use doorward_engine::explain::{Explanation, explain};
 use doorward_engine::id::{ResourceId, ResourceRef, Revision, TenantId, TypeKey};
 use doorward_engine::instant::Instant;
 use doorward_engine::question::{Question, Target};
+use doorward_engine::snapshot::Facts;
 
 use super::error::Violation;
 use super::{Backend, Error, Operation, Service, authority};
 use crate::caller::Caller;
-use crate::resolver::Presented;
-use crate::store::{Directory, Freshness, Snapshot, Tier};
+use crate::resolver::{Asking, Presented};
+use crate::store::{Directory, Freshness, Own, Snapshot, Tier};
 
 /// Who asks about whom, from where, and how fresh the answer must be.
 #[derive(Clone, Debug)]
@@ -33,10 +35,14 @@ pub struct Inquiry {
 pub struct Item {
     /// The action.
     pub action: String,
-    /// `section`, or a resource type.
-    pub kind: String,
-    /// The section, part or resource.
-    pub id: ResourceId,
+    thing: Thing,
+}
+
+#[derive(Clone, Debug)]
+enum Thing {
+    Resource(ResourceRef),
+    /// A section or part, or of a type that no catalogue can have.
+    Other(String, ResourceId),
 }
 
 /// What was answered, of one revision.
@@ -94,24 +100,26 @@ impl<B: Backend> Service<B> {
         if !questions.iter().any(|(inquiry, _)| stands(inquiry)) {
             return questions.iter().map(|_| AtOnce::Later { doubted: false }).collect();
         }
-        let asked = |(inquiry, item): &(Inquiry, Item)| {
-            let resources = Vec::from_iter(item.reference());
-            inquiry.subject.asked(inquiry.tenant.clone(), resources, inquiry.freshness)
-        };
-        let asks: Vec<_> = questions.iter().map(asked).collect();
-        let subjects = questions.iter().map(|(inquiry, _)| &inquiry.subject);
-        let found = self.resolver.at_hand(&asks, subjects).await;
-        let answer = |(snapshot, (inquiry, item)): (Option<Snapshot>, &(Inquiry, Item))| {
-            let Some(snapshot) = snapshot.filter(|_| stands(inquiry)) else {
-                return AtOnce::Later { doubted: false };
-            };
-            if self.doubt.is_due() {
-                return AtOnce::Later { doubted: true };
+        let asking: Vec<_> = questions.iter().map(|(inquiry, item)| inquiry.asking(item)).collect();
+        let mut at_hand = self.resolver.at_hand(&asking).await;
+        for ((inquiry, _), own) in questions.iter().zip(&mut at_hand.own) {
+            if !stands(inquiry) {
+                *own = None;
             }
-            let decided = ask(&snapshot, inquiry, (item, FIRST), decide);
-            AtOnce::Answered(decided.map(|decision| Checked::over(&snapshot, decision)).map_err(Error::from))
+        }
+        let count = at_hand.own.iter().flatten().count() as u64;
+        let mut until_doubted = self.doubt.until_due(count);
+        let answer = |(at, (inquiry, item)): (usize, &(Inquiry, Item))| {
+            let Some((shared, own)) = at_hand.get(at) else { return AtOnce::Later { doubted: false } };
+            let doubted = until_doubted == Some(0);
+            until_doubted = until_doubted.and_then(|until| until.checked_sub(1));
+            if doubted {
+                return AtOnce::Later { doubted };
+            }
+            let decided = decide_at_hand(shared, own, inquiry, item);
+            AtOnce::Answered(decided.map(|decision| Checked::over(shared, decision)).map_err(Error::from))
         };
-        found.into_iter().zip(questions).map(answer).collect()
+        questions.iter().enumerate().map(answer).collect()
     }
 
     /// Answers one of many questions that was not answered with the others.
@@ -129,7 +137,7 @@ impl<B: Backend> Service<B> {
     }
 
     async fn check(&self, inquiry: &Inquiry, item: &Item, doubted: bool) -> Result<Checked<Decision>, Error> {
-        let snapshot = self.gather(inquiry, Vec::from_iter(item.reference())).await?;
+        let snapshot = self.gather(inquiry, Vec::from_iter(item.reference().cloned())).await?;
         let decision = ask(&snapshot, inquiry, (item, FIRST), decide).map_err(Error::from)?;
         self.doubt(inquiry, item, &snapshot, &decision, doubted).await;
         Ok(Checked::over(&snapshot, decision))
@@ -146,29 +154,32 @@ impl<B: Backend> Service<B> {
         items: Vec<Item>,
     ) -> Result<Checked<Vec<Decision>>, Error> {
         self.may_ask(caller, Operation::BatchCheckAccess, &inquiry).await?;
+        let asking: Vec<_> = items.iter().map(|item| inquiry.asking(item)).collect();
+        let at_hand = self.resolver.together(&asking).await;
+        let snapshot = at_hand.shared.first().filter(|_| at_hand.own.iter().all(Option::is_some));
+        let Some(snapshot) = snapshot else {
+            return Box::pin(self.batch_gathered(&inquiry, &items)).await;
+        };
+        let own = at_hand.own.iter().flatten();
+        let decided = items.iter().zip(own).map(|(item, own)| decide_at_hand(snapshot, own, &inquiry, item));
+        all_of(decided).map(|answers| Checked::over(snapshot, answers))
+    }
+
+    /// Where not all is at hand.
+    async fn batch_gathered(
+        &self,
+        inquiry: &Inquiry,
+        items: &[Item],
+    ) -> Result<Checked<Vec<Decision>>, Error> {
         let mut resources = Vec::with_capacity(items.len());
         let mut place = |item: &Item| {
-            resources.push(item.reference()?);
+            resources.push(item.reference()?.clone());
             Some(resources.len() - 1)
         };
         let places: Vec<_> = items.iter().map(&mut place).collect();
-        let snapshot = self.gather(&inquiry, resources).await?;
-        let mut answers = Vec::with_capacity(items.len());
-        let mut violations = Vec::new();
-        for (at, (item, place)) in items.iter().zip(places).enumerate() {
-            match ask(&snapshot, &inquiry, (item, place), decide) {
-                Ok(decision) => answers.push(decision),
-                Err(violation) => violations.push(Violation {
-                    field: format!("checks[{at}].{}", violation.field),
-                    problem: violation.problem,
-                }),
-            }
-        }
-        if violations.is_empty() {
-            Ok(Checked::over(&snapshot, answers))
-        } else {
-            Err(Error::Invalid(violations))
-        }
+        let snapshot = self.gather(inquiry, resources).await?;
+        let decided = |(item, place)| ask(&snapshot, inquiry, (item, place), decide);
+        all_of(items.iter().zip(places).map(decided)).map(|answers| Checked::over(&snapshot, answers))
     }
 
     /// Answers one question, with every rule that was looked at.
@@ -182,7 +193,7 @@ impl<B: Backend> Service<B> {
         item: Item,
     ) -> Result<Checked<Explanation>, Error> {
         self.may_ask(caller, Operation::ExplainAccess, &inquiry).await?;
-        let snapshot = self.gather(&inquiry, Vec::from_iter(item.reference())).await?;
+        let snapshot = self.gather(&inquiry, Vec::from_iter(item.reference().cloned())).await?;
         let explanation = ask(&snapshot, &inquiry, (&item, FIRST), explain).map_err(Error::from)?;
         Ok(Checked::over(&snapshot, explanation))
     }
@@ -225,13 +236,73 @@ impl<B: Backend> Service<B> {
     }
 }
 
-impl Item {
-    /// The resource that it is about; none for a section, and for a type that no catalogue can have.
-    pub(super) fn reference(&self) -> Option<ResourceRef> {
-        let is_section = self.kind == doorward_engine::catalogue::SECTION_TYPE;
-        let kind = TypeKey::parse(&self.kind).ok().filter(|_| !is_section)?;
-        Some(ResourceRef { kind, id: self.id.clone() })
+impl Inquiry {
+    const fn asking<'a>(&'a self, item: &'a Item) -> Asking<'a> {
+        Asking {
+            tenant: &self.tenant,
+            subject: &self.subject,
+            resource: item.reference(),
+            freshness: self.freshness,
+        }
     }
+}
+
+impl Item {
+    /// An action on a thing: on one of `section`, or of a resource type.
+    #[must_use]
+    pub fn new(action: String, kind: String, id: ResourceId) -> Self {
+        let thing = if kind == SECTION_TYPE {
+            Thing::Other(kind, id)
+        } else {
+            match TypeKey::own(kind) {
+                Ok(kind) => Thing::Resource(ResourceRef { kind, id }),
+                Err((kind, _)) => Thing::Other(kind, id),
+            }
+        };
+        Self { action, thing }
+    }
+
+    /// `section`, or a resource type.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        match &self.thing {
+            Thing::Resource(reference) => reference.kind.as_str(),
+            Thing::Other(kind, _) => kind,
+        }
+    }
+
+    /// The section, part or resource.
+    #[must_use]
+    pub const fn id(&self) -> &ResourceId {
+        match &self.thing {
+            Thing::Resource(reference) => &reference.id,
+            Thing::Other(_, id) => id,
+        }
+    }
+
+    /// The resource that it is about; none for a section, and for a type that no catalogue can have.
+    pub(super) const fn reference(&self) -> Option<&ResourceRef> {
+        match &self.thing {
+            Thing::Resource(reference) => Some(reference),
+            Thing::Other(..) => None,
+        }
+    }
+}
+
+/// The answers of a batch; or every item that cannot be asked, by its place.
+fn all_of(decided: impl Iterator<Item = Result<Decision, Violation>>) -> Result<Vec<Decision>, Error> {
+    let mut answers = Vec::with_capacity(decided.size_hint().0);
+    let mut violations = Vec::new();
+    for (at, decided) in decided.enumerate() {
+        match decided {
+            Ok(decision) => answers.push(decision),
+            Err(violation) => violations.push(Violation {
+                field: format!("checks[{at}].{}", violation.field),
+                problem: violation.problem,
+            }),
+        }
+    }
+    if violations.is_empty() { Ok(answers) } else { Err(Error::Invalid(violations)) }
 }
 
 /// The place of the only resource that was asked for.
@@ -243,9 +314,29 @@ pub(super) fn ask<T>(
     snapshot: &Snapshot,
     inquiry: &Inquiry,
     (item, place): (&Item, Option<usize>),
-    engine: impl Fn(&doorward_engine::snapshot::Facts<'_>, &Question<'_>, Instant) -> T,
+    engine: impl Fn(&Facts<'_>, &Question<'_>, Instant) -> T,
 ) -> Result<T, Violation> {
-    let target = Target::parse(&snapshot.in_force.catalogue, &item.action, &item.kind, &item.id)?;
+    put(&snapshot.facts(place), inquiry, item, snapshot.now, engine)
+}
+
+/// As [`ask`], of what many questions share and what is one's own.
+fn decide_at_hand(
+    shared: &Snapshot,
+    own: &Own,
+    inquiry: &Inquiry,
+    item: &Item,
+) -> Result<Decision, Violation> {
+    put(&own.facts(shared), inquiry, item, shared.now, decide)
+}
+
+fn put<T>(
+    facts: &Facts<'_>,
+    inquiry: &Inquiry,
+    item: &Item,
+    now: Instant,
+    engine: impl Fn(&Facts<'_>, &Question<'_>, Instant) -> T,
+) -> Result<T, Violation> {
+    let target = Target::parse(facts.catalogue, &item.action, item.kind(), item.id())?;
     let question = Question { target, country: inquiry.country, email_domain: inquiry.email_domain.as_ref() };
-    Ok(engine(&snapshot.facts(place), &question, snapshot.now))
+    Ok(engine(facts, &question, now))
 }

@@ -23,7 +23,13 @@ pub(crate) struct Doubt(AtomicU64);
 impl Doubt {
     /// Whether the next cached answer is one of them.
     pub(super) fn is_due(&self) -> bool {
-        self.0.fetch_add(1, Ordering::Relaxed) % ONE_IN == ONE_IN - 1
+        self.until_due(1).is_some()
+    }
+
+    /// How many of the next so many cached answers come before the one that is; none: it is not among them.
+    pub(super) fn until_due(&self, answers: u64) -> Option<u64> {
+        let before = ONE_IN - 1 - self.0.fetch_add(answers, Ordering::Relaxed) % ONE_IN;
+        (before < answers).then_some(before)
     }
 }
 
@@ -41,7 +47,7 @@ impl<B: Backend> Service<B> {
         if !is_cached || !(is_chosen || self.doubt.is_due()) {
             return;
         }
-        let resources = item.reference().into_iter().collect();
+        let resources = item.reference().into_iter().cloned().collect();
         let (tenant, freshness) = (inquiry.tenant.clone(), Freshness::Fully);
         // Seldom: it takes no room in the future of every check.
         let again = Box::pin(self.resolver.snapshot(tenant, &inquiry.subject, resources, freshness));
@@ -125,11 +131,8 @@ mod tests {
             email_domain: None,
             freshness: Freshness::MinimizeLatency,
         };
-        let item = Item {
-            action: "view".to_owned(),
-            kind: "section".to_owned(),
-            id: ResourceId::parse("logs").unwrap(),
-        };
+        let id = ResourceId::parse("logs").unwrap();
+        let item = Item::new("view".to_owned(), "section".to_owned(), id);
         let decision = ask(cached, &inquiry, (&item, FIRST), decide).unwrap();
         compare(&inquiry, &item, cached, &decision, again)
     }
@@ -150,5 +153,7 @@ mod tests {
         let doubt = Doubt::default();
         let due: Vec<_> = (0..30_000).filter(|_| doubt.is_due()).collect();
         assert_eq!(due, [9_999, 19_999, 29_999]);
+        assert_eq!([9_998, 1, 1].map(|answers| doubt.until_due(answers)), [None, None, Some(0)]);
+        assert_eq!([9_900, 128, 128].map(|answers| doubt.until_due(answers)), [None, Some(99), None]);
     }
 }

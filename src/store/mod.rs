@@ -11,6 +11,7 @@ pub mod denials;
 pub mod directory;
 pub mod fact;
 pub mod feed;
+pub mod hand;
 pub mod snapshots;
 pub mod sql;
 pub mod state;
@@ -20,7 +21,10 @@ pub use credentials::Credentials;
 pub use directory::Directory;
 pub use fact::{Fact, Value};
 pub use feed::{Epoch, Feed, Registry};
-pub use snapshots::{Ask, Freshness, InForce, Seen, Snapshot, Snapshots, SubjectFacts, SubjectRef, Tier};
+pub use hand::{AtHand, Own};
+pub use snapshots::{
+    Ask, Asked, Freshness, InForce, Seen, Snapshot, Snapshots, SubjectFacts, SubjectOf, SubjectRef, Tier,
+};
 pub use state::{Needs, State};
 
 /// Why the store gave no answer. Never a denial, never an allow.

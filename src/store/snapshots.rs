@@ -5,10 +5,10 @@ use std::sync::Arc;
 use doorward_engine::catalogue::Catalogue;
 use doorward_engine::id::{KeyId, MemberId, ResourceRef, Revision, TenantId, UserId};
 use doorward_engine::instant::Instant;
-use doorward_engine::snapshot::{Facts, KeyFacts, MemberFacts, ResourceFacts, Subject, TenantFacts};
+use doorward_engine::snapshot::{Facts, KeyFacts, MemberFacts, ResourceFacts, TenantFacts};
 
-use super::StoreError;
 use super::feed::Epoch;
+use super::{AtHand, StoreError};
 
 /// Gathers the facts for a question. Layers (caches) implement it over another of its kind.
 pub trait Snapshots: Send + Sync + 'static {
@@ -20,8 +20,8 @@ pub trait Snapshots: Send + Sync + 'static {
 
     /// The facts for many questions, of those whose facts are at hand: the others have to be asked for one by one. A
     /// layer that has no cache has nothing at hand.
-    fn at_hand(&self, asks: &[Ask]) -> impl Future<Output = Vec<Option<Snapshot>>> + Send {
-        std::future::ready(asks.iter().map(|_| None).collect())
+    fn at_hand(&self, asked: &[Asked<'_>]) -> impl Future<Output = AtHand> + Send {
+        std::future::ready(AtHand::nothing(asked.len()))
     }
 
     /// The database's epoch, as far as it is known.
@@ -83,6 +83,32 @@ pub struct Ask {
     pub resources: Vec<ResourceRef>,
     /// How fresh they must be; a layer that has no cache answers freshly in any case.
     pub freshness: Freshness,
+}
+
+/// Whose facts are asked for, about one resource at most, in words that whoever asks keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The tenant.
+    pub tenant: &'a TenantId,
+    /// The subject within it.
+    pub subject: SubjectOf<'a>,
+    /// The resource within it; none: a section is asked about.
+    pub resource: Option<&'a ResourceRef>,
+    /// How fresh they must be.
+    pub freshness: Freshness,
+}
+
+/// [`SubjectRef`] without its own copy of the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectOf<'a> {
+    /// A member, by the person's user id.
+    User(&'a UserId),
+    /// A member, by member id.
+    Member(&'a MemberId),
+    /// An API key, by its public id; its secret is compared by the resolver.
+    Key(&'a KeyId),
+    /// No subject.
+    Nobody,
 }
 
 /// A subject by one of its names.
@@ -150,10 +176,7 @@ impl Snapshot {
         Facts {
             catalogue: &self.in_force.catalogue,
             tenant: self.tenant.as_deref(),
-            subject: match &self.subject {
-                SubjectFacts::Member(member) => Subject::Member(member.as_deref()),
-                SubjectFacts::Key(key) => Subject::Key(key.as_deref()),
-            },
+            subject: self.subject.as_subject(),
             resource: resource.and_then(|at| self.resources.get(at)).and_then(Option::as_ref),
         }
     }

@@ -210,6 +210,22 @@ impl Metrics {
         }
     }
 
+    /// Many questions were decided, with facts of a tier: each counter is touched once.
+    pub fn checks(&self, reasons: impl Iterator<Item = Reason>, tier: &'static str) {
+        let mut counts = [0_u64; Reason::ALL.len()];
+        for reason in reasons {
+            if let Some(count) = counts.get_mut(reason as usize) {
+                *count += 1;
+            }
+        }
+        let of_tier = self.checks.iter().find(|(name, _)| *name == tier);
+        for (counter, count) in of_tier.iter().flat_map(|(_, counters)| counters).zip(counts) {
+            if count > 0 {
+                counter.inc_by(count);
+            }
+        }
+    }
+
     /// A mutation has ended.
     pub fn mutation(&self, operation: &'static str, outcome: Outcome) {
         self.mutations.get_or_create(&MutationLabels { operation, outcome }).inc();
@@ -295,6 +311,10 @@ mod tests {
             let metrics = Metrics::new();
             metrics.check(reason, "far");
             let counted = format!("reason=\"{reason}\",tier=\"far\"}} 1");
+            assert!(metrics.encode().contains(&counted), "{reason}");
+            metrics.checks([reason, Reason::NotAMember, reason].into_iter(), "far");
+            let counted = if reason == Reason::NotAMember { 4 } else { 3 };
+            let counted = format!("reason=\"{reason}\",tier=\"far\"}} {counted}\n");
             assert!(metrics.encode().contains(&counted), "{reason}");
         }
     }

@@ -4,7 +4,7 @@
 //! reading on. A pass looks its caller up again, and answers what facts in memory answer; the others wait for the
 //! database beside later passes, a few at a time. A stream has no task and no queue but these.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -31,13 +31,15 @@ use crate::proto;
 use crate::proto::stream_check_access_response::Result as Said;
 use crate::service::check::{AtOnce, Checked, Inquiry, Item};
 use crate::service::{Backend, Error, Service, authority};
-use crate::store::Epoch;
+use crate::store::{Epoch, Tier};
 use crate::telemetry::Class;
 
 /// How many questions are decided as one pass. A worker serves others before the next one.
 const PASS_MAX: usize = 128;
 /// How many questions of one stream are with the database at once. When there are more, no more are read.
 const LATE_MAX: usize = 32;
+/// How many tenants' tokens a stream remembers.
+const TOKENS_MAX: usize = 256;
 /// After how long without a pass the caller is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(4);
 
@@ -91,7 +93,7 @@ struct Questions<B: Backend> {
     later: VecDeque<Late>,
     /// To be sent.
     answers: Vec<Result<Answer, Status>>,
-    token: Option<Token>,
+    tokens: HashMap<TenantId, Token>,
     idle: Pin<Box<Sleep>>,
     /// Whether a pass looked the caller up since `idle` began.
     is_known: bool,
@@ -99,9 +101,8 @@ struct Questions<B: Backend> {
     is_full: bool,
 }
 
-/// The newest revision token: most answers of a stream are of one tenant and one revision.
+/// A tenant's newest revision token: many answers of a stream are of one revision.
 struct Token {
-    tenant: TenantId,
     revision: Revision,
     epoch: Epoch,
     text: String,
@@ -127,7 +128,7 @@ pub(super) fn answers<B: Backend>(
         late: FuturesUnordered::new(),
         later: VecDeque::new(),
         answers: Vec::new(),
-        token: None,
+        tokens: HashMap::new(),
         idle: Box::pin(sleep(ASK_AGAIN)),
         is_known: true,
         is_full: false,
@@ -230,9 +231,15 @@ impl<B: Backend> Questions<B> {
             }
         }
         let decided = self.context.service.check_at_once(caller, &questions).await;
+        let reason = |decided: &AtOnce| match decided {
+            AtOnce::Answered(Ok(checked)) => Some(checked.answer.reason),
+            AtOnce::Answered(Err(_)) | AtOnce::Later { .. } => None,
+        };
+        self.context.metrics.checks(decided.iter().filter_map(reason), Tier::Near.name());
         for ((sequence, question), decided) in sequences.into_iter().zip(questions).zip(decided) {
             match decided {
-                AtOnce::Answered(decided) => self.answer(sequence, &question.0.tenant, decided),
+                AtOnce::Answered(Ok(checked)) => self.tell(sequence, &question.0.tenant, &checked),
+                AtOnce::Answered(Err(error)) => self.refuse(sequence, &error),
                 AtOnce::Later { doubted } => {
                     let caller = Arc::clone(caller);
                     self.later.push_back(Late { sequence, question, doubted, caller, until });
@@ -284,12 +291,17 @@ impl<B: Backend> Questions<B> {
     fn answer(&mut self, sequence: u64, tenant: &TenantId, decided: Decided) {
         match decided {
             Ok(checked) => {
-                let token = self.token(tenant, checked.revision);
-                let response = check::decided(&self.context.metrics, &checked, token);
-                self.answers.push(Ok(Answer { sequence, result: Some(Said::Response(response)) }));
+                self.context.metrics.check(checked.answer.reason, checked.tier.name());
+                self.tell(sequence, tenant, &checked);
             }
             Err(error) => self.refuse(sequence, &error),
         }
+    }
+
+    /// What was decided, and is counted.
+    fn tell(&mut self, sequence: u64, tenant: &TenantId, checked: &Checked<Decision>) {
+        let response = check::told(checked, self.token(tenant, checked.revision));
+        self.answers.push(Ok(Answer { sequence, result: Some(Said::Response(response)) }));
     }
 
     fn refuse(&mut self, sequence: u64, error: &Error) {
@@ -302,13 +314,15 @@ impl<B: Backend> Questions<B> {
 
     fn token(&mut self, tenant: &TenantId, revision: Revision) -> String {
         let epoch = self.context.service.epoch();
-        let is_same =
-            |token: &&Token| (token.revision, token.epoch) == (revision, epoch) && token.tenant == *tenant;
-        if let Some(token) = self.token.as_ref().filter(is_same) {
+        let is_same = |token: &&Token| (token.revision, token.epoch) == (revision, epoch);
+        if let Some(token) = self.tokens.get(tenant).filter(is_same) {
             return token.text.clone();
         }
         let text = self.context.revision_token(tenant.as_str(), revision);
-        self.token = Some(Token { tenant: tenant.clone(), revision, epoch, text: text.clone() });
+        if self.tokens.len() >= TOKENS_MAX {
+            self.tokens.clear();
+        }
+        self.tokens.insert(tenant.clone(), Token { revision, epoch, text: text.clone() });
         text
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use doorward_engine::id::{MemberId, Revision};
+use doorward_engine::id::{MemberId, TenantId};
 use doorward_engine::instant::Instant;
 
 use super::*;
@@ -12,8 +12,8 @@ use crate::cache::away::AWAY;
 use crate::cache::samples::{EPOCH, ask, member_id, snapshot};
 use crate::clock::Clock;
 use crate::clock::Steady;
-use crate::store::Seen;
 use crate::store::feed::Changed;
+use crate::store::{Seen, SubjectFacts, SubjectOf};
 
 const LEASE: Duration = Duration::from_secs(3);
 
@@ -174,6 +174,12 @@ fn what_members_share_is_loaded_without_any_of_them() {
     assert_eq!(subjects, [SubjectRef::Member(member_id())], "one load for all that is missing");
 }
 
+fn asked(ask: &Ask) -> Asked<'_> {
+    let SubjectRef::Member(member) = &ask.subject else { panic!("{ask:?}") };
+    let (tenant, resource, freshness) = (&ask.tenant, ask.resources.first(), ask.freshness);
+    Asked { tenant, subject: SubjectOf::Member(member), resource, freshness }
+}
+
 #[test]
 fn many_questions_have_one_lease_and_what_is_not_at_hand_is_left_out() {
     let replica = Replica::warm(LEASE);
@@ -190,12 +196,19 @@ fn many_questions_have_one_lease_and_what_is_not_at_hand_is_left_out() {
         Ask { freshness: at_least(Epoch([1; 16]), 1), ..ask() },
         ask(),
     ];
+    let of = |asks: &[Ask]| {
+        let asked: Vec<_> = asks.iter().map(asked).collect();
+        runtime.block_on(replica.leased.at_hand(&asked))
+    };
     let at_hand = || {
-        let found = runtime.block_on(replica.leased.at_hand(&asks));
-        assert!(
-            found.iter().flatten().all(|found| (found.revision, found.tier) == (Revision(4), Tier::Near))
-        );
-        found.iter().map(Option::is_some).collect::<Vec<_>>()
+        let found = of(&asks);
+        for (at, own) in found.own.iter().enumerate().filter_map(|(at, own)| Some((at, own.as_ref()?))) {
+            let (shared, _) = found.get(at).unwrap();
+            assert_eq!((shared.revision, shared.tier, shared.degraded), (Revision(4), Tier::Near, false));
+            let SubjectFacts::Member(Some(member)) = &own.subject else { panic!("{own:?}") };
+            assert_eq!(member.id, member_id());
+        }
+        found.own.iter().map(Option::is_some).collect::<Vec<_>>()
     };
     let some = [true, false, false, false, true, false, false, true];
     assert_eq!(at_hand(), some);
@@ -204,14 +217,14 @@ fn many_questions_have_one_lease_and_what_is_not_at_hand_is_left_out() {
     assert_eq!(at_hand(), [false; 8]);
     replica.below(|asked| asked.revision = 5);
     replica.ask(Freshness::MinimizeLatency).unwrap();
-    assert_eq!(runtime.block_on(replica.leased.at_hand(&[ask()])).len(), 1);
+    assert_eq!(of(&[ask()]).own.len(), 1);
     // A degraded answer, too, is for those who are asked for one by one.
     replica.steady.advance(LEASE);
     replica.below(|asked| asked.is_away = true);
     assert!(replica.ask(Freshness::MinimizeLatency).unwrap().degraded);
     assert_eq!(at_hand(), [false; 8]);
     replica.look();
-    let again = runtime.block_on(replica.leased.at_hand(&[ask()]));
-    assert!(again[0].as_ref().is_some_and(|found| found.revision == Revision(5) && !found.degraded));
+    let again = of(&[ask()]);
+    assert!(again.get(0).is_some_and(|(shared, _)| shared.revision == Revision(5) && !shared.degraded));
     assert!(replica.loads() < 5, "what is at hand is no load");
 }

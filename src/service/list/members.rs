@@ -51,10 +51,11 @@ impl<B: Backend> Service<B> {
     ) -> Result<Found<MemberWithAccess, MemberId>, Error> {
         let operation = Operation::ListMembersWithAccess;
         self.reading_admin(caller, operation, &crowd.tenant).await?;
-        let resource = item.reference();
+        let resource = item.reference().cloned();
         let snapshot = self.tenant_facts(crowd.tenant.clone(), resource.iter().cloned().collect()).await?;
         let catalogue = &snapshot.in_force.catalogue;
-        let target = Target::parse(catalogue, &item.action, &item.kind, &item.id).map_err(Violation::from)?;
+        let target =
+            Target::parse(catalogue, &item.action, item.kind(), item.id()).map_err(Violation::from)?;
         let (country, email_domain) = (crowd.country, crowd.email_domain.as_ref());
         let question = Question { target, country, email_domain };
         let mut walk = Walk::over(slice);

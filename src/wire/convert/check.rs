@@ -71,8 +71,16 @@ pub(in crate::wire) fn decided(
     checked: &Checked<Decision>,
     revision_token: String,
 ) -> proto::CheckAccessResponse {
+    metrics.check(checked.answer.reason, checked.tier.name());
+    told(checked, revision_token)
+}
+
+/// What was decided and is counted elsewhere.
+pub(in crate::wire) fn told(
+    checked: &Checked<Decision>,
+    revision_token: String,
+) -> proto::CheckAccessResponse {
     let decision = &checked.answer;
-    metrics.check(decision.reason, checked.tier.name());
     trace::decided(decision.allowed(), decision.reason.name(), checked.tier.name());
     proto::CheckAccessResponse {
         allowed: decision.allowed(),
@@ -102,7 +110,7 @@ pub(in crate::wire) async fn batch_check_access<B: Backend>(
     let tenant = inquiry.tenant.clone();
     let checked = context.service.batch_check_access(&context.caller, inquiry, items).await?;
     let tier = checked.tier.name();
-    checked.answer.iter().for_each(|decision| context.metrics.check(decision.reason, tier));
+    context.metrics.checks(checked.answer.iter().map(|decision| decision.reason), tier);
     trace::decided_many(checked.answer.len(), tier);
     Ok(proto::BatchCheckAccessResponse {
         results: checked.answer.iter().map(result).collect(),
@@ -173,11 +181,9 @@ impl Fields {
             self.wrong(format_args!("{at}action"), "is missing: expected an action of the resource's type");
         }
         let reference = self.reference(format_args!("{at}resource"), resource);
-        reference.filter(|_| !action.is_empty()).map(|(kind, id): (String, ResourceId)| Item {
-            action,
-            kind,
-            id,
-        })
+        reference
+            .filter(|_| !action.is_empty())
+            .map(|(kind, id): (String, ResourceId)| Item::new(action, kind, id))
     }
 
     pub(super) fn inquiry(&mut self, keys: &Keys, naming: Naming, asked: Asked<'_>) -> Option<Inquiry> {
@@ -194,9 +200,9 @@ impl Fields {
     pub(super) fn subject(&mut self, naming: Naming, subject: Option<proto::Subject>) -> Option<Presented> {
         let kind = subject.and_then(|subject| subject.kind);
         match kind {
-            Some(Kind::UserId(id)) => self.parse("subject.user_id", &id, UserId::parse).map(Presented::User),
+            Some(Kind::UserId(id)) => self.own("subject.user_id", id, UserId::own).map(Presented::User),
             Some(Kind::MemberId(id)) => {
-                self.parse("subject.member_id", &id, MemberId::parse).map(Presented::Member)
+                self.own("subject.member_id", id, MemberId::own).map(Presented::Member)
             }
             Some(Kind::ApiKey(secret)) => self.presented_key(&secret),
             Some(Kind::ApiKeyId(id)) if naming == Naming::Screen => {

@@ -52,6 +52,19 @@ impl Fields {
         parse(text).map_err(|error| self.wrong(field, format!("{}: {error}", echo(text)))).ok()
     }
 
+    /// A field that must be there, whose text becomes the value's own.
+    pub(in crate::wire) fn own<T>(
+        &mut self,
+        field: impl Display,
+        text: String,
+        own: impl FnOnce(String) -> Result<T, (String, IdError)>,
+    ) -> Option<T> {
+        if text.is_empty() {
+            return self.parse(field, "", |_| own(text).map_err(|(_, error)| error));
+        }
+        own(text).map_err(|(text, error)| self.wrong(field, format!("{}: {error}", echo(&text)))).ok()
+    }
+
     /// A field that may be left empty: `Some(None)` then.
     pub(in crate::wire) fn optional<T>(
         &mut self,
@@ -121,7 +134,7 @@ impl Fields {
         resource: Option<proto::Resource>,
     ) -> Option<(String, ResourceId)> {
         let resource = self.message(&field, resource)?;
-        let id = self.parse(format_args!("{field}.id"), &resource.id, ResourceId::parse);
+        let id = self.own(format_args!("{field}.id"), resource.id, ResourceId::own);
         if resource.r#type.is_empty() {
             self.wrong(format_args!("{field}.type"), "is missing: expected `section` or a resource type");
             return None;

@@ -56,12 +56,12 @@ pub(in crate::wire) async fn list_members_with_access<B: Backend>(
     let reference = fields.reference("resource", request.resource);
     let action = named(&mut fields, "action", request.action, "an action of the resource's type");
     let origin = fields.origin(request.context);
-    let item = reference.zip(action).map(|((kind, id), action)| Item { action, kind, id });
+    let item = reference.zip(action).map(|((kind, id), action)| Item::new(action, kind, id));
     let crowd =
         tenant.zip(origin).map(|(tenant, (country, email_domain))| Crowd { tenant, country, email_domain });
     let filter = crowd.as_ref().zip(item.as_ref()).map(|(crowd, item)| {
         let (country, domain) = (shown(crowd.country), shown(crowd.email_domain.as_ref()));
-        let texts = [country.as_str(), &domain, &item.kind, item.id.as_str(), &item.action];
+        let texts = [country.as_str(), &domain, item.kind(), item.id().as_str(), &item.action];
         PageFilter::new(context.operation, &request.tenant_id, &texts)
     });
     let page = Paging { size: request.page_size, token: &request.page_token };

@@ -1,0 +1,52 @@
+//! Many questions at once: one lease before all lookups, one gate behind them, and one moment of each tenant's view.
+
+use super::{Leased, is_met};
+use crate::cache::lease::Gate;
+use crate::cache::slip::{pause, stall};
+use crate::cache::view::Shared;
+use crate::store::{Asked, AtHand, Own, Snapshots, Tier};
+
+impl<S: Snapshots> Leased<S> {
+    /// The facts that are in memory; nothing where a single question would not be answered from it, or not for certain.
+    pub(super) async fn many_at_hand(&self, asked: &[Asked<'_>]) -> AtHand {
+        let nothing = || AtHand::nothing(asked.len());
+        let Some(fresh) = self.memory.lease.read() else { return nothing() };
+        pause().await;
+        let (mut at_hand, shared) = self.look_for_all(asked);
+        stall().await;
+        let (gate, now) = self.memory.lease.gate(&fresh);
+        // A degraded answer is for those who have found the database away: they are asked one by one.
+        if gate != Gate::Open {
+            return nothing();
+        }
+        at_hand.shared.extend(shared.into_iter().map(|shared| shared.snapshot(&fresh, now, Tier::Near)));
+        at_hand
+    }
+
+    /// Each question's own facts, and what those of each tenant share.
+    fn look_for_all(&self, asked: &[Asked<'_>]) -> (AtHand, Vec<Shared>) {
+        let (near, mut at_hand) = (&self.memory.near, AtHand::nothing(asked.len()));
+        let mut shared = Vec::new();
+        let may_be_cached = |(_, asked): &(_, &Asked<'_>)| self.may_be_cached(asked.freshness);
+        let mut questions: Vec<_> = asked.iter().enumerate().filter(may_be_cached).collect();
+        questions.sort_unstable_by_key(|(_, asked)| asked.tenant);
+        for questions in questions.chunk_by(|(_, one), (_, other)| one.tenant == other.tenant) {
+            let Some(view) = questions.first().and_then(|(_, asked)| self.memory.views.get(asked.tenant))
+            else {
+                continue;
+            };
+            let place = shared.len();
+            shared.extend(view.look_for_each(
+                near,
+                questions,
+                |(at, asked), revision, (subject, resource)| {
+                    if let Some(slot) = at_hand.own.get_mut(at).filter(|_| is_met(asked.freshness, revision))
+                    {
+                        *slot = Some(Own { tenant: place, subject, resource });
+                    }
+                },
+            ));
+        }
+        (at_hand, shared)
+    }
+}
