@@ -3,6 +3,7 @@
 //! gRPC runs on one single-threaded runtime per core, each with a socket of its own on the same port; the database's
 //! work runs on a runtime with several threads (see docs/decisions/0003-runtimes.md).
 
+mod breather;
 mod caches;
 mod callers;
 mod connection;
@@ -240,7 +241,8 @@ impl Base {
         let tls = tls.map(|(tls, _)| tls);
         let door = Arc::new(Door::new(&settings.server, tls, Arc::clone(&self.metrics)));
         let limits = (&settings.server).into();
-        let work = Work { stop: self.stop.clone(), grace: self.grace, limits, door, served: served.clone() };
+        let (metrics, stop) = (Arc::clone(&self.metrics), self.stop.clone());
+        let work = Work { stop, grace: self.grace, limits, metrics, door, served: served.clone() };
         let health = Some(self.tell(condition, health));
         let workers = Workers::start(listeners, &work)?;
         let (admin, workers, caches, keeping) = (self.admin, Some(workers), Some(caches), Some(keeping));

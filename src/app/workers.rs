@@ -9,8 +9,10 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
+use super::breather::Breather;
 use super::door::Door;
 use super::serving::{Limits, Served, Serving};
+use crate::telemetry::Metrics;
 
 /// The threads that answer gRPC.
 pub(super) struct Workers {
@@ -26,6 +28,8 @@ pub(super) struct Work {
     pub(super) grace: Duration,
     /// What a connection may do.
     pub(super) limits: Limits,
+    /// What the door counts.
+    pub(super) metrics: Arc<Metrics>,
     /// Through which connections come.
     pub(super) door: Arc<Door>,
     /// What is answered, and the door before it.
@@ -70,6 +74,8 @@ const ELSEWHERE_EVERY: u32 = 1;
 fn run(listener: TcpListener, work: Work) {
     let mut builder = Builder::new_current_thread();
     builder.enable_all().global_queue_interval(ELSEWHERE_EVERY);
+    let breather = Breather::new(Arc::clone(&work.metrics));
+    builder.on_thread_park(move || breather.breathe());
     let served = builder.build().and_then(|runtime| {
         // What is still served when this ends is cut off with the runtime.
         runtime.block_on(serve(listener, work))
@@ -80,7 +86,7 @@ fn run(listener: TcpListener, work: Work) {
 }
 
 async fn serve(listener: TcpListener, work: Work) -> io::Result<()> {
-    let Work { stop, grace, limits, door, served } = work;
+    let Work { stop, grace, limits, door, served, metrics: _ } = work;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let serving = Serving::new(limits, door, served, stop.clone());
     let too_late = async {

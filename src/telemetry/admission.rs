@@ -130,6 +130,13 @@ impl Admissions {
             counter.inc();
         }
     }
+
+    /// How many calls found no room, of all classes.
+    #[must_use]
+    pub fn overloaded(&self) -> u64 {
+        let of_class = self.refused.iter().filter_map(|of_class| of_class.get(Decline::Overloaded as usize));
+        of_class.map(Counter::get).sum()
+    }
 }
 
 #[cfg(test)]
