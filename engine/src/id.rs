@@ -31,29 +31,46 @@ impl fmt::Display for IdError {
 
 impl std::error::Error for IdError {}
 
+/// The bytes of ids, of user ids and of catalogue keys, as tables: each byte of a text costs one look-up.
+const ID: [bool; 256] = bytes(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@|-");
+const USER_ID: [bool; 256] =
+    bytes(b"!#$%&()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcdefghijklmnopqrstuvwxyz{|}~");
+const KEY: [bool; 256] = bytes(b"abcdefghijklmnopqrstuvwxyz0123456789_");
+
+#[expect(clippy::indexing_slicing, reason = "a byte is below 256")]
+const fn bytes(mut given: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    while let [byte, rest @ ..] = given {
+        table[*byte as usize] = true;
+        given = rest;
+    }
+    table
+}
+
+fn all_in(text: &str, table: &[bool; 256]) -> bool {
+    text.bytes().all(|byte| table.get(usize::from(byte)).is_some_and(|is_in| *is_in))
+}
+
 /// Whether a text is an opaque id: `[A-Za-z0-9][A-Za-z0-9._:@|-]{0,127}`.
 #[must_use]
 pub fn is_id(text: &str) -> bool {
-    let mut bytes = text.bytes();
     text.len() <= ID_BYTES_MAX
-        && bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
-        && bytes.all(|b| b.is_ascii_alphanumeric() || b"._:@|-".contains(&b))
+        && text.as_bytes().first().is_some_and(u8::is_ascii_alphanumeric)
+        && all_in(text, &ID)
 }
 
 /// Whether a text is a user id: 1–255 bytes of 0x21–0x7E except quotes, backtick and backslash.
 #[must_use]
 pub fn is_user_id(text: &str) -> bool {
-    (1..=USER_ID_BYTES_MAX).contains(&text.len())
-        && text.bytes().all(|b| (0x21..=0x7e).contains(&b) && !b"\"'`\\".contains(&b))
+    (1..=USER_ID_BYTES_MAX).contains(&text.len()) && all_in(text, &USER_ID)
 }
 
 /// Whether a text is a catalogue key: `[a-z][a-z0-9_]{0,63}`.
 #[must_use]
 pub fn is_key(text: &str) -> bool {
-    let mut bytes = text.bytes();
     text.len() <= KEY_BYTES_MAX
-        && bytes.next().is_some_and(|first| first.is_ascii_lowercase())
-        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+        && text.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
+        && all_in(text, &KEY)
 }
 
 /// Whether a text is a slug: 1–63 of `[a-z0-9-]`, neither first nor last a hyphen.
@@ -222,6 +239,19 @@ mod tests {
             assert!(!is_id(bad), "{bad}");
         }
         with_hostile("abc", is_id);
+    }
+
+    #[test]
+    fn each_byte_is_of_the_alphabets_that_their_descriptions_say() {
+        for byte in 0..=0x7f_u8 {
+            let text = format!("a{}", char::from(byte));
+            let is_id = byte.is_ascii_alphanumeric() || b"._:@|-".contains(&byte);
+            assert_eq!(super::is_id(&text), is_id, "{byte:#x}");
+            let is_user_id = (0x21..=0x7e).contains(&byte) && !b"\"'`\\".contains(&byte);
+            assert_eq!(super::is_user_id(&text), is_user_id, "{byte:#x}");
+            let is_key = byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            assert_eq!(super::is_key(&text), is_key, "{byte:#x}");
+        }
     }
 
     #[test]
