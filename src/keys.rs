@@ -77,7 +77,8 @@ impl Keys {
     /// A token that holds a payload, readable by anyone, and a tag that only we can make.
     #[must_use]
     pub fn sign(&self, purpose: Purpose, payload: &[u8]) -> String {
-        let mut token = payload.to_vec();
+        let mut token = Vec::with_capacity(payload.len() + TAG_BYTES);
+        token.extend_from_slice(payload);
         token.extend(self.of(purpose).make(&[payload]));
         URL_SAFE_NO_PAD.encode(token)
     }

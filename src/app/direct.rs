@@ -5,12 +5,12 @@ use std::convert::Infallible;
 use futures::future::Either;
 use http::{Request, Response};
 use tonic::body::Body;
-use tonic::server::NamedService;
 use tower::layer::layer_fn;
 use tower::{Layer, Service, service_fn};
 
-/// Calls of `known` go to it, and all others to what is below.
+/// Calls of the service with this name go to `known`, and all others to what is below.
 pub(super) fn past<K, S>(
+    name: &'static str,
     known: K,
 ) -> impl Layer<
     S,
@@ -21,7 +21,7 @@ pub(super) fn past<K, S>(
                  + 'static,
 > + Clone
 where
-    K: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + NamedService,
+    K: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
     K: Clone + Send + Sync + 'static,
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
     S: Clone + Send + Sync + 'static,
@@ -30,7 +30,7 @@ where
         let mut known = known.clone();
         service_fn(move |request: Request<Body>| {
             // Neither is ever busy: who has no place was refused before.
-            if is_of(K::NAME, request.uri().path()) {
+            if is_of(name, request.uri().path()) {
                 Either::Left(known.call(request))
             } else {
                 Either::Right(others.call(request))

@@ -14,7 +14,6 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
@@ -25,10 +24,10 @@ use super::connection::Connection;
 use super::direct;
 use super::door::{Door, Opening, Place, Turn};
 use crate::proto::FILE_DESCRIPTOR_SET;
-use crate::proto::access_service_server::AccessServiceServer;
+use crate::proto::access_service_server::SERVICE_NAME;
 use crate::settings;
 use crate::telemetry::{Cut, Refusal};
-use crate::wire::{Grpc, Guarded, MESSAGE_MAX};
+use crate::wire::{self, Grpc, Guarded};
 
 /// The most bytes of a call's headers.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
@@ -58,7 +57,7 @@ impl From<&settings::Server> for Limits {
 }
 
 /// The service, what else is answered, and the door before both.
-pub(super) type Served = (AccessServiceServer<Grpc<Layers>>, Routes, LayersGuard);
+pub(super) type Served = (Arc<Grpc<Layers>>, Routes, LayersGuard);
 
 /// Serves a connection until it ends, asked to by a future or by the client.
 type Http = Box<dyn Fn(Connection, BoxFuture<'static, ()>) -> Ended + Send + Sync>;
@@ -71,18 +70,15 @@ pub(super) fn served(
     guard: LayersGuard,
 ) -> Result<(Served, HealthReporter), tonic_reflection::server::Error> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    let access = AccessServiceServer::new(grpc)
-        .max_decoding_message_size(MESSAGE_MAX)
-        .accept_compressed(CompressionEncoding::Gzip);
-    Ok(((access, with_reflection(Routes::new(health))?.prepare(), guard), reporter))
+    Ok(((Arc::new(grpc), with_reflection(Routes::new(health))?.prepare(), guard), reporter))
 }
 
 /// The same for calls that come on no connection.
 pub(super) fn calls(
     served: &Served,
 ) -> impl Service<Request<Body>, Response = Response<Guarded>, Error = Infallible> + Clone + use<> {
-    let (access, others, guard) = served.clone();
-    guard.layer().layer(direct::past(access).layer(others))
+    let (grpc, others, guard) = served.clone();
+    guard.layer().layer(direct::past(SERVICE_NAME, wire::served(grpc)).layer(others))
 }
 
 /// Reflection, as old and new clients ask for it.
@@ -108,7 +104,7 @@ impl Serving {
     pub(super) fn new(
         limits: Limits,
         door: Arc<Door>,
-        (access, others, guard): Served,
+        (grpc, others, guard): Served,
         stop: CancellationToken,
     ) -> Self {
         let router = Server::builder()
@@ -120,7 +116,7 @@ impl Serving {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .http2_adaptive_window(Some(false))
             .layer(guard.layer())
-            .layer(direct::past(access))
+            .layer(direct::past(SERVICE_NAME, wire::served(grpc)))
             .add_routes(others);
         let http: Http = Box::new(move |connection, ended| {
             let only = stream::iter([Ok::<_, Infallible>(connection)]).chain(stream::pending());

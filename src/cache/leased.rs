@@ -12,7 +12,9 @@ use super::lease::{Fresh, Gate};
 use super::memory::Memory;
 use super::slip::{pause, stall};
 use super::view::{Found, Looked, View};
-use crate::store::{Ask, Asked, AtHand, Epoch, Freshness, Snapshot, Snapshots, StoreError, SubjectRef, Tier};
+use crate::store::{
+    Ask, Asked, AtHand, Epoch, Freshness, Own, Snapshot, Snapshots, StoreError, SubjectRef, Tier,
+};
 
 /// How many parts are asked of Redis at once; a question that lacks more asks the database.
 const FAR_PARTS_MAX: usize = 128;
@@ -156,6 +158,10 @@ impl<S: Snapshots> Snapshots for Leased<S> {
 
     async fn at_hand(&self, asked: &[Asked<'_>]) -> AtHand {
         self.many_at_hand(asked).await
+    }
+
+    async fn one_at_hand(&self, asked: &Asked<'_>) -> Option<(Snapshot, Own)> {
+        self.this_at_hand(asked).await
     }
 
     fn epoch(&self) -> Epoch {

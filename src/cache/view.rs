@@ -6,7 +6,7 @@
 mod many;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -14,6 +14,7 @@ use doorward_engine::change::Part;
 use doorward_engine::id::{ResourceRef, Revision, TenantId};
 use doorward_engine::instant::Instant;
 use doorward_engine::snapshot::{ResourceFacts, TenantFacts};
+use quick_cache::DefaultHashBuilder;
 use quick_cache::sync::Cache;
 
 pub(super) use self::many::Shared;
@@ -32,14 +33,14 @@ const TOUCHED_MAX: usize = 512;
 pub(super) struct Views {
     map: Cache<TenantId, Arc<View>>,
     next: AtomicU64,
-    hashes: RandomState,
+    hashes: DefaultHashBuilder,
 }
 
 /// One tenant's.
 #[derive(Debug)]
 pub(super) struct View {
     id: u64,
-    hashes: RandomState,
+    hashes: DefaultHashBuilder,
     state: RwLock<State>,
 }
 
@@ -53,7 +54,7 @@ struct State {
     /// an answer mix two revisions.
     applied: Revision,
     /// The revisions that touched parts, by the parts' hashes: two parts with one hash cost a miss, no more.
-    touched: HashMap<u64, Revision>,
+    touched: HashMap<u64, Revision, DefaultHashBuilder>,
     order: VecDeque<(Revision, u64)>,
 }
 
@@ -88,7 +89,7 @@ pub(super) struct Filled {
 
 impl Views {
     pub(super) fn new() -> Self {
-        Self { map: Cache::new(VIEWS_MAX), next: AtomicU64::new(1), hashes: RandomState::new() }
+        Self { map: Cache::new(VIEWS_MAX), next: AtomicU64::new(1), hashes: DefaultHashBuilder::default() }
     }
 
     pub(super) fn get(&self, tenant: &TenantId) -> Option<Arc<View>> {
@@ -122,7 +123,7 @@ impl Views {
 }
 
 impl View {
-    fn new(id: u64, hashes: RandomState) -> Self {
+    fn new(id: u64, hashes: DefaultHashBuilder) -> Self {
         Self { id, hashes, state: RwLock::default() }
     }
 
@@ -156,7 +157,7 @@ impl View {
         };
         let mut missing = Vec::new();
         let mut get = |part: PartRef<'_>| {
-            let fact = near.get(self.id, part).filter(|fact| state.permits(self.hash(part), fact));
+            let fact = near.get(self.id, part).filter(|fact| state.permits(|| self.hash(part), fact));
             if fact.is_none() {
                 missing.push(part.to_part());
             }
@@ -253,8 +254,9 @@ impl State {
 
     /// Whether a fact in memory is as of the applied revision. It was above the floor when it was put in, and is taken
     /// out when it is touched: the floor, which rises, says nothing about it.
-    fn permits(&self, part: u64, fact: &Fact) -> bool {
-        let outdated = self.touched.get(&part).is_some_and(|touched| fact.revision < *touched);
+    fn permits(&self, part: impl FnOnce() -> u64, fact: &Fact) -> bool {
+        let outdated = !self.touched.is_empty()
+            && self.touched.get(&part()).is_some_and(|touched| fact.revision < *touched);
         !outdated && fact.revision <= self.applied
     }
 

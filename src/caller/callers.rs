@@ -164,10 +164,11 @@ fn same(one: SecretHash, other: SecretHash) -> bool {
 
 /// When secrets were used, as far as that is not remembered yet.
 #[derive(Debug, Default)]
-struct Uses(Mutex<HashMap<(CredentialId, SecretHash), Noted>>);
+struct Uses(Mutex<HashMap<SecretHash, Noted>>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Noted {
+    credential: CredentialId,
     at: Instant,
     is_new: bool,
 }
@@ -180,10 +181,13 @@ impl Uses {
             return;
         }
         let Ok(mut uses) = self.0.try_lock() else { return };
-        let key = (credential.clone(), secret.hash);
-        let is_recent = uses.get(&key).is_some_and(|noted| recent(noted.at));
-        if !is_recent && (uses.len() < USES_MAX || uses.contains_key(&key)) {
-            uses.insert(key, Noted { at: now, is_new: true });
+        let noted = uses.get(&secret.hash);
+        if noted.is_some_and(|noted| recent(noted.at)) {
+            return;
+        }
+        if noted.is_some() || uses.len() < USES_MAX {
+            let noted = Noted { credential: credential.clone(), at: now, is_new: true };
+            uses.insert(secret.hash, noted);
         }
     }
 
@@ -192,8 +196,8 @@ impl Uses {
         let taken = uses
             .iter()
             .filter(|(_, noted)| noted.is_new)
-            .map(|((credential, secret), noted)| Use {
-                credential: credential.clone(),
+            .map(|(secret, noted)| Use {
+                credential: noted.credential.clone(),
                 secret: *secret,
                 at: noted.at,
             })

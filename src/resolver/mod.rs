@@ -5,7 +5,7 @@ use doorward_engine::member::SecretHash;
 use subtle::ConstantTimeEq;
 
 use crate::store::{
-    Ask, Asked, AtHand, Epoch, Freshness, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectOf,
+    Ask, Asked, AtHand, Epoch, Freshness, Own, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectOf,
     SubjectRef,
 };
 use crate::telemetry::trace;
@@ -82,6 +82,16 @@ impl<S: Snapshots> Resolver<S> {
             }
         }
         at_hand
+    }
+
+    /// The same for one question.
+    pub async fn one_at_hand(&self, asking: &Asking<'_>) -> Option<(Snapshot, Own)> {
+        let (shared, mut own) = self.snapshots.one_at_hand(&asking.asked()).await?;
+        prove(asking.subject, &mut own.subject);
+        if shared.tenant.is_some() && trace::is_recorded() {
+            trace::tenant(asking.tenant.as_str());
+        }
+        Some((shared, own))
     }
 
     /// The same for questions about one tenant.

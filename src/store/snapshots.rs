@@ -8,7 +8,7 @@ use doorward_engine::instant::Instant;
 use doorward_engine::snapshot::{Facts, KeyFacts, MemberFacts, ResourceFacts, TenantFacts};
 
 use super::feed::Epoch;
-use super::{AtHand, StoreError};
+use super::{AtHand, Own, StoreError};
 
 /// Gathers the facts for a question. Layers (caches) implement it over another of its kind.
 pub trait Snapshots: Send + Sync + 'static {
@@ -22,6 +22,11 @@ pub trait Snapshots: Send + Sync + 'static {
     /// layer that has no cache has nothing at hand.
     fn at_hand(&self, asked: &[Asked<'_>]) -> impl Future<Output = AtHand> + Send {
         std::future::ready(AtHand::nothing(asked.len()))
+    }
+
+    /// The same for one question: what it would share with others of its tenant, and its own.
+    fn one_at_hand(&self, _asked: &Asked<'_>) -> impl Future<Output = Option<(Snapshot, Own)>> + Send {
+        std::future::ready(None)
     }
 
     /// The database's epoch, as far as it is known.

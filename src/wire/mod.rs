@@ -11,6 +11,7 @@ mod rate;
 mod rpcs;
 mod status;
 mod watch;
+mod whole;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,7 @@ use crate::telemetry::{Decline, Metrics, Outcome};
 pub const MESSAGE_MAX: usize = 1024 * 1024;
 
 pub use self::watch::Watching;
+pub use self::whole::served;
 
 /// The `AccessService` over the service.
 pub struct Grpc<B: Backend> {
@@ -79,7 +81,7 @@ impl<B: Backend> Grpc<B> {
         Self { service, rates, keys, metrics, denied, watching, callers, patience }
     }
 
-    /// The way of every unary call that the guard has let in: a token from the caller's bucket, then the handler.
+    /// A unary call that the guard has let in, as tonic hands it over.
     async fn serve<Q, A, F>(
         &self,
         operation: Operation,
@@ -90,15 +92,31 @@ impl<B: Backend> Grpc<B> {
         Q: Tenanted,
         F: Future<Output = Result<A, Error>>,
     {
-        let admitted = self.context(operation, &mut request).and_then(|context| {
-            self.take(&context, request.get_ref())?;
+        let caller = request.extensions_mut().remove::<Caller>();
+        self.answer(operation, caller, request.into_inner(), handler).await.map(Response::new)
+    }
+
+    /// The way of every unary call: a token from the caller's bucket, then the handler.
+    async fn answer<Q, A, F>(
+        &self,
+        operation: Operation,
+        caller: Option<Caller>,
+        request: Q,
+        handler: impl FnOnce(Context<B>, Q) -> F,
+    ) -> Result<A, Status>
+    where
+        Q: Tenanted,
+        F: Future<Output = Result<A, Error>>,
+    {
+        let admitted = self.context(operation, caller).and_then(|context| {
+            self.take(&context, &request)?;
             Ok(context)
         });
         let answer = match admitted {
             Ok(context) => {
-                let asked = (!operation.is_check())
-                    .then(|| (context.caller.clone(), request.get_ref().tenant().to_owned()));
-                let answer = handler(context, request.into_inner()).await;
+                let asked =
+                    (!operation.is_check()).then(|| (context.caller.clone(), request.tenant().to_owned()));
+                let answer = handler(context, request).await;
                 if let (Err(Error::PermissionDenied), Some((caller, tenant))) = (&answer, asked) {
                     self.denied.note(denial(operation, caller, &tenant));
                 }
@@ -106,15 +124,18 @@ impl<B: Backend> Grpc<B> {
             }
             Err(error) => Err(error),
         };
-        if let Some(decline) = answer.as_ref().err().and_then(decline) {
+        answer.map_err(|error| self.refused(operation, &error))
+    }
+
+    /// An error, counted, as the caller sees it.
+    fn refused(&self, operation: Operation, error: &Error) -> Status {
+        if let Some(decline) = decline(error) {
             self.metrics.admissions.refused(guard::class(operation), decline);
         }
-        if let Err(error) = &answer
-            && operation.is_mutation()
-        {
+        if operation.is_mutation() {
             self.metrics.mutation(operation.name(), outcome(error));
         }
-        answer.map(Response::new).map_err(|error| status::of(operation, &error))
+        status::of(operation, error)
     }
 
     fn take<Q: Tenanted>(&self, context: &Context<B>, request: &Q) -> Result<(), Error> {
@@ -138,7 +159,8 @@ impl<B: Backend> Grpc<B> {
         mut request: Request<Streaming<proto::StreamCheckAccessRequest>>,
     ) -> Result<Response<Streamed<proto::StreamCheckAccessResponse>>, Status> {
         let operation = Operation::StreamCheckAccess;
-        let context = self.context(operation, &mut request).map_err(|error| status::of(operation, &error))?;
+        let caller = request.extensions_mut().remove::<Caller>();
+        let context = self.context(operation, caller).map_err(|error| status::of(operation, &error))?;
         let identify = self.identify(&request);
         let ending = peer::peer_ending(request.extensions());
         let input = (request.into_inner(), ending);
@@ -156,8 +178,7 @@ impl<B: Backend> Grpc<B> {
         })
     }
 
-    fn context<Q>(&self, operation: Operation, request: &mut Request<Q>) -> Result<Context<B>, Error> {
-        let caller = request.extensions_mut().remove::<Caller>();
+    fn context(&self, operation: Operation, caller: Option<Caller>) -> Result<Context<B>, Error> {
         Ok(Context {
             service: Arc::clone(&self.service),
             caller: caller.ok_or_else(|| Error::Internal("a call without a caller".to_owned()))?,

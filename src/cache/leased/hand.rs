@@ -4,7 +4,7 @@ use super::{Leased, is_met};
 use crate::cache::lease::Gate;
 use crate::cache::slip::{pause, stall};
 use crate::cache::view::Shared;
-use crate::store::{Asked, AtHand, Own, Snapshots, Tier};
+use crate::store::{Asked, AtHand, Own, Snapshot, Snapshots, Tier};
 
 impl<S: Snapshots> Leased<S> {
     /// The facts that are in memory; nothing where a single question would not be answered from it, or not for certain.
@@ -21,6 +21,25 @@ impl<S: Snapshots> Leased<S> {
         }
         at_hand.shared.extend(shared.into_iter().map(|shared| shared.snapshot(&fresh, now, Tier::Near)));
         at_hand
+    }
+
+    /// The same for one question.
+    pub(super) async fn this_at_hand(&self, asked: &Asked<'_>) -> Option<(Snapshot, Own)> {
+        if !self.may_be_cached(asked.freshness) {
+            return None;
+        }
+        let fresh = self.memory.lease.read()?;
+        pause().await;
+        let view = self.memory.views.get(asked.tenant)?;
+        let mut own = None;
+        let shared =
+            view.look_for_each(&self.memory.near, &[(0, asked)], |_, revision, (subject, resource)| {
+                own = is_met(asked.freshness, revision).then_some(Own { tenant: 0, subject, resource });
+            })?;
+        let own = own?;
+        stall().await;
+        let (gate, now) = self.memory.lease.gate(&fresh);
+        (gate == Gate::Open).then(|| (shared.snapshot(&fresh, now, Tier::Near), own))
     }
 
     /// Each question's own facts, and what those of each tenant share.

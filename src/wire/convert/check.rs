@@ -45,9 +45,8 @@ pub(in crate::wire) async fn check_access<B: Backend>(
     request: proto::CheckAccessRequest,
 ) -> Result<proto::CheckAccessResponse, Error> {
     let (inquiry, item) = question(&context.keys, request)?;
-    let tenant = inquiry.tenant.clone();
-    let checked = context.service.check_access(&context.caller, inquiry, item).await?;
-    let token = context.revision_token(tenant.as_str(), checked.revision);
+    let checked = context.service.check_access(&context.caller, &inquiry, &item).await?;
+    let token = context.revision_token(inquiry.tenant.as_str(), checked.revision);
     Ok(decided(&context.metrics, &checked, token))
 }
 

@@ -26,11 +26,10 @@ use tower::{Layer, Service as _, ServiceExt};
 use self::backend::Empty;
 pub use self::text::text;
 pub use self::token::token;
-use super::{Grpc, Guard, MESSAGE_MAX, Rates, Watching, rpcs};
+use super::{Grpc, Guard, Rates, Watching, rpcs, served};
 use crate::caller::{Caller, Callers, Configured, Identity};
 use crate::clock::Steady;
 use crate::keys::Keys;
-use crate::proto::access_service_server::AccessServiceServer;
 use crate::resolver::Resolver;
 use crate::service::denied::Denied;
 use crate::service::{Operation, Policy, Service};
@@ -54,11 +53,9 @@ const ECHO_BYTES_MAX: usize = 64;
 /// The most bytes of an answer's headers and trailers.
 const HEADERS_BYTES_MAX: usize = 64 * 1024;
 
-type Server = AccessServiceServer<Grpc<Empty>>;
-
 /// The service as it is composed, over nothing.
 struct Composed {
-    server: Server,
+    grpc: Arc<Grpc<Empty>>,
     guard: Guard<Empty>,
 }
 
@@ -86,7 +83,7 @@ fn compose() -> Option<Composed> {
     let beside = (denied.clone(), watching, Arc::clone(&callers), Duration::from_secs(5));
     let grpc = Grpc::over(Arc::new(service), rates, keys(), Arc::clone(&metrics), beside);
     let guard = Guard::new(callers, denied, &limits, metrics, Traces::off());
-    Some(Composed { server: AccessServiceServer::new(grpc).max_decoding_message_size(MESSAGE_MAX), guard })
+    Some(Composed { grpc: Arc::new(grpc), guard })
 }
 
 /// A message of an RPC: the first byte says which, the rest is the message. It goes through the generated code and the
@@ -115,7 +112,7 @@ fn handled(operation: Operation, message: &[u8]) -> Answer {
     let bearer = HeaderValue::from_static("Bearer 0123456789abcdef");
     request.headers_mut().insert("authorization", bearer);
     let Some(_inside) = runtime().map(Runtime::enter) else { return Answer::default() };
-    let answered = composed.server.clone().call(request).now_or_never();
+    let answered = served(Arc::clone(&composed.grpc)).call(request).now_or_never();
     let Some(Ok(response)) = answered else { return Answer::default() };
     read(response).now_or_never().unwrap_or_default()
 }
@@ -164,7 +161,7 @@ fn is_operator(headers: &HeaderMap) -> bool {
 
 fn passed(request: Request<Body>) -> Option<Answer> {
     let composed = composed()?;
-    let door = composed.guard.clone().layer().layer(composed.server.clone());
+    let door = composed.guard.clone().layer().layer(served(Arc::clone(&composed.grpc)));
     runtime()?.block_on(async {
         let Ok(response) = door.oneshot(request).await;
         Some(read(response).await)

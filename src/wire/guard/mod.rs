@@ -17,9 +17,10 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::{FutureExt, poll};
 use http::{Request, Response};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -93,7 +94,7 @@ impl<C: Credentials> Guard<C> {
         self.0.admin_deadline_ms.store(limits.admin_deadline_ms, Ordering::Relaxed);
     }
 
-    /// The door as a layer. Its futures have no names and need no box.
+    /// The door as a layer. Its future is in a box: what stands before the door moves futures about, and this one is large.
     pub fn layer<S>(
         self,
     ) -> impl Layer<
@@ -113,7 +114,7 @@ impl<C: Credentials> Guard<C> {
                 // Here, and not in the future: a deadline that a library sets later than this never comes first.
                 let stopwatch = Stopwatch::start();
                 let passed = Arc::clone(&guard).pass(inner.clone(), request, stopwatch);
-                async { Ok(passed.await) }
+                Box::pin(passed.map(Ok))
             })
         })
     }
@@ -154,11 +155,12 @@ impl<C: Credentials> Inner<C> {
             }
             handle(target, inner, request, permit).await
         });
-        let served = trace::through(trail, served);
-        // The handler is polled before the clock is looked at.
-        let served = match until {
-            Some(until) => timeout_at(until, served).await,
-            None => Ok(served.await),
+        let mut served = trace::through(trail, served);
+        // Most calls end when they are polled for the first time, and need no timer.
+        let served = match (poll!(&mut served), until) {
+            (Poll::Ready(served), _) => Ok(served),
+            (Poll::Pending, Some(until)) => Box::pin(timeout_at(until, served)).await,
+            (Poll::Pending, None) => Ok(served.await),
         };
         match served {
             Ok(Ok((response, permit))) => {
@@ -211,14 +213,17 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>,
     S: Send + 'static,
 {
-    let handled = async move {
-        let Ok(response) = inner.call(request).await;
-        (response, permit)
-    };
     let ended = if target.is_mutation {
+        let handled = async move {
+            let Ok(response) = inner.call(request).await;
+            (response, permit)
+        };
         Handle::current().spawn(trace::carried(handled)).await.map_err(drop)
     } else {
-        AssertUnwindSafe(handled).catch_unwind().await.map_err(drop)
+        // Where it is, it is not moved.
+        let handled = pin!(async move { inner.call(request).await });
+        let ended = AssertUnwindSafe(handled).catch_unwind().await;
+        ended.map(|Ok(response)| (response, permit)).map_err(drop)
     };
     ended.map_err(|()| Error::Internal("the handler panicked, or was cut off at the end".to_owned()))
 }
