@@ -18,10 +18,10 @@ use crate::store::{Seen, SubjectFacts, SubjectOf};
 const LEASE: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Default)]
-struct Below(Arc<Mutex<Asked>>);
+struct Below(Arc<Mutex<Heard>>);
 
 #[derive(Default)]
-struct Asked {
+struct Heard {
     asks: Vec<Ask>,
     revision: u64,
     epoch: Option<Epoch>,
@@ -72,7 +72,7 @@ impl Replica {
         self.memory.publish(Fresh { at: self.steady.now(), epoch: EPOCH, now: Instant::from_micros(0) });
     }
 
-    fn below<T>(&self, change: impl FnOnce(&mut Asked) -> T) -> T {
+    fn below<T>(&self, change: impl FnOnce(&mut Heard) -> T) -> T {
         change(&mut self.below.0.lock().unwrap())
     }
 

@@ -32,7 +32,7 @@ pub(super) enum Naming {
 macro_rules! asked {
     ($request:ident) => {
         Asked {
-            tenant: &$request.tenant_id,
+            tenant: $request.tenant_id,
             subject: $request.subject,
             context: $request.context,
             consistency: $request.consistency,
@@ -167,8 +167,8 @@ fn step(step: Step) -> proto::RuleStep {
 }
 
 /// What the questions share, as the wire says it.
-pub(super) struct Asked<'r> {
-    pub(super) tenant: &'r str,
+pub(super) struct Asked {
+    pub(super) tenant: String,
     pub(super) subject: Option<proto::Subject>,
     pub(super) context: Option<proto::Context>,
     pub(super) consistency: Option<proto::Consistency>,
@@ -185,8 +185,8 @@ impl Fields {
             .map(|(kind, id): (String, ResourceId)| Item::new(action, kind, id))
     }
 
-    pub(super) fn inquiry(&mut self, keys: &Keys, naming: Naming, asked: Asked<'_>) -> Option<Inquiry> {
-        let tenant = self.parse("tenant_id", asked.tenant, TenantId::parse);
+    pub(super) fn inquiry(&mut self, keys: &Keys, naming: Naming, asked: Asked) -> Option<Inquiry> {
+        let tenant = self.own("tenant_id", asked.tenant, TenantId::own);
         let subject = self.subject(naming, asked.subject);
         let origin = self.origin(asked.context);
         let tenant = tenant?;

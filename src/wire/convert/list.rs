@@ -21,7 +21,7 @@ pub(in crate::wire) async fn list_accessible<B: Backend>(
 ) -> Result<proto::ListAccessibleResponse, Error> {
     let mut fields = Fields::default();
     let asked = Asked {
-        tenant: &request.tenant_id,
+        tenant: request.tenant_id.clone(),
         subject: request.subject,
         context: request.context,
         consistency: None,
