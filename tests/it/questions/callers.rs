@@ -6,12 +6,22 @@ use tonic::Code;
 use super::{acme, allowed, error, open, question, toggle};
 use crate::caches::replicas::until;
 use crate::callers::{admin_key, credential};
-use crate::harness::{self, Database, NOW, on_both, refused, timestamp};
+use crate::harness::{self, Database, NOW, Server, on_both, refused, timestamp};
 
-async fn revoke(server: &crate::harness::Server, credential: &str) {
+async fn revoke(server: &Server, credential: &str) {
     let request =
         proto::RevokeServiceCredentialRequest { credential_id: credential.to_owned(), ..Default::default() };
     server.operator().revoke_service_credential(request).await.unwrap();
+}
+
+/// Asks until the answer comes from memory.
+async fn remembered(server: &Server, check: impl Fn() -> proto::CheckAccessRequest) {
+    until(async || {
+        let before = server.decided("near");
+        server.operator().check_access(check()).await.unwrap();
+        server.decided("near") > before
+    })
+    .await;
 }
 
 on_both!(a_service_that_is_revoked_is_answered_nothing_more, |server| {
@@ -75,6 +85,22 @@ on_both!(a_key_that_is_revoked_is_answered_nothing_more, |server| {
     refused(stream.next().await, Code::Unauthenticated, "UNAUTHENTICATED");
 });
 
+on_both!(a_key_asks_in_its_own_tenant_alone_whatever_is_in_memory, |server| {
+    acme(server).await;
+    toggle(server, true).await;
+    server.tenant("zeta").await;
+    let secret = admin_key(server, "acme", "backend").await;
+    let mut stream = open(server.client(&secret, None)).await;
+    let foreign = || proto::CheckAccessRequest { tenant_id: "zeta".to_owned(), ..question("zeta-owner") };
+    remembered(server, foreign).await;
+    remembered(server, || question("ben")).await;
+    for _ in 0..3 {
+        let said = stream.check(foreign()).await;
+        error(said, Code::PermissionDenied, ErrorReason::PermissionDenied);
+        assert!(allowed(&stream.check(question("ben")).await));
+    }
+});
+
 on_both!(a_foreign_tenant_is_refused_question_by_question_and_looks_like_none, |server| {
     acme(server).await;
     toggle(server, true).await;
@@ -94,12 +120,7 @@ on_both!(a_foreign_tenant_is_refused_question_by_question_and_looks_like_none, |
     // Also among questions that it may ask, and where the other tenant's facts are in memory.
     let foreign = || proto::CheckAccessRequest { tenant_id: "zeta".to_owned(), ..question("zeta-owner") };
     let mut operator = open(server.operator()).await;
-    until(async || {
-        let before = server.decided("near");
-        server.operator().check_access(foreign()).await.unwrap();
-        server.decided("near") > before
-    })
-    .await;
+    remembered(server, foreign).await;
     assert!(allowed(&operator.check(foreign()).await));
     for at in 0..100 {
         stream.ask(at, if at % 2 == 0 { question("ben") } else { foreign() }).await;
