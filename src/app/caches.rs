@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use crate::cache::{
-    Enforced, Far, Flight, Follower, Leased, LeasedRoster, Manner, Memory, Options, Timing, far,
+    Enforced, Far, Filling, Flight, Follower, Leased, LeasedRoster, Manner, Memory, Options, Timing, far,
 };
 use crate::clock::{Clock, Steady};
 use crate::keys::Keys;
@@ -32,7 +32,7 @@ pub(super) struct Layers;
 pub(super) type LayersGuard = Guard<<Layers as Backend>::Credentials>;
 
 impl Backend for Layers {
-    type Snapshots = Leased<Flight<Sql>>;
+    type Snapshots = Leased<Flight<Filling<Sql>>>;
     type Directory = Sql;
     type Commits = Enforced<Sql, Sql>;
     type Credentials = LeasedRoster<Sql>;
@@ -61,7 +61,7 @@ pub(super) struct Composed {
     pub(super) loads_max: Arc<AtomicUsize>,
     /// What the layers share.
     pub(super) memory: Arc<Memory>,
-    pub(super) leased: Leased<Flight<Sql>>,
+    pub(super) leased: Leased<Flight<Filling<Sql>>>,
     pub(super) enforced: Enforced<Sql, Sql>,
     pub(super) roster: LeasedRoster<Sql>,
 }
@@ -99,7 +99,9 @@ impl Caches {
             (runtime.clone(), stop_watching.clone()),
         );
         let roster = LeasedRoster::over(store.clone(), Arc::clone(&memory));
-        let flight = Flight::over(store.clone(), settings.limits.loads, Arc::clone(metrics), runtime);
+        let filling = Filling::over(store.clone(), Arc::clone(&memory), far.clone());
+        let (loads, metrics) = (settings.limits.loads, Arc::clone(metrics));
+        let flight = Flight::over(filling, Arc::clone(&memory), loads, metrics, runtime);
         let loads_max = flight.loads_max();
         let leased = Leased::over(flight, Arc::clone(&memory), far);
         let caches = Self { following, stop_following, stop_watching };

@@ -1,18 +1,22 @@
-//! Flights: many who ask the same at once are answered by one load, which is sent after the last of them has arrived.
+//! Flights: many who ask the same at once are answered by one load.
 //!
-//! Of one question at most one load is under way and one waits for it to end: who arrives meanwhile joins the one that
-//! waits, never the one that was sent before they came. Of different questions so many are under way at most; who brings
-//! one more is told so at once.
+//! Of one question one load is under way. Who joins it came after it was sent, and is not answered by it: when it has
+//! landed they look in memory, which it has filled and which the feed keeps up with, whenever they came. Who does not
+//! find it there, or wants it straight from the database, shares with all who joined one more load, sent after the last
+//! of them came. Of different questions so many are under way at most; who brings one more is told so at once.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use doorward_engine::id::{ResourceRef, TenantId};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{OnceCell, watch};
 
+use super::memory::Memory;
+use super::slip::{Slip, slips, spawn};
 use crate::store::{Ask, Epoch, Snapshot, Snapshots, StoreError, SubjectRef};
 use crate::telemetry::{Metrics, trace};
 
@@ -20,6 +24,7 @@ use crate::telemetry::{Metrics, trace};
 #[derive(Debug)]
 pub struct Flight<S> {
     below: Arc<S>,
+    memory: Arc<Memory>,
     board: Arc<Board<Question, Answer>>,
     metrics: Arc<Metrics>,
     runtime: Handle,
@@ -31,58 +36,83 @@ type Answer = Result<Snapshot, StoreError>;
 
 impl<S> Clone for Flight<S> {
     fn clone(&self) -> Self {
-        let (below, board) = (Arc::clone(&self.below), Arc::clone(&self.board));
-        Self { below, board, metrics: Arc::clone(&self.metrics), runtime: self.runtime.clone() }
+        Self {
+            below: Arc::clone(&self.below),
+            memory: Arc::clone(&self.memory),
+            board: Arc::clone(&self.board),
+            metrics: Arc::clone(&self.metrics),
+            runtime: self.runtime.clone(),
+        }
     }
 }
 
 impl<S: Snapshots> Flight<S> {
-    /// A layer over another, with so many loads under way at most; they run on `runtime`, and go on when who asked has
-    /// gone.
-    pub fn over(below: S, loads_max: usize, metrics: Arc<Metrics>, runtime: Handle) -> Self {
-        Self { below: Arc::new(below), board: Arc::new(Board::new(loads_max)), metrics, runtime }
+    /// A layer over one that fills this memory, with so many loads under way at most; they run on `runtime`, and go on
+    /// when who asked has gone.
+    pub fn over(
+        below: S,
+        memory: Arc<Memory>,
+        loads_max: usize,
+        metrics: Arc<Metrics>,
+        runtime: Handle,
+    ) -> Self {
+        Self { below: Arc::new(below), memory, board: Arc::new(Board::new(loads_max)), metrics, runtime }
     }
 
     /// How many loads may be under way, to be changed at any time.
     pub fn loads_max(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.board.max)
     }
-}
 
-impl<S: Snapshots> Flight<S> {
-    /// Loads for the first who asked, and again for as long as others came meanwhile.
-    fn send(&self, question: Question, first: oneshot::Sender<Answer>, ask: Ask) {
-        let (below, board) = (Arc::clone(&self.below), Arc::clone(&self.board));
-        let mut first_of = trace::here();
-        let metrics = Arc::clone(&self.metrics);
-        self.runtime.spawn(async move {
-            let mut place = Place { board, question, under_way: true };
-            let mut waiting = vec![first];
-            while !waiting.is_empty() {
-                metrics.caches.load();
-                // The first load is in the trace of who asked first; the others are of many.
-                let answer = trace::at(first_of.take(), below.snapshot(ask.clone())).await;
-                let next = place.land();
-                for sender in waiting {
-                    // Who has gone needs no answer.
-                    let _ = sender.send(answer.clone());
-                }
-                waiting = next;
-            }
+    /// Sends a load; what it says goes to all who share it.
+    fn send(&self, question: Question, landing: watch::Sender<Option<Answer>>, ask: Ask) {
+        let place = Place { board: Arc::clone(&self.board), question, landing: Some(landing) };
+        let (below, metrics, sent_by) = (Arc::clone(&self.below), Arc::clone(&self.metrics), trace::here());
+        spawn(&self.runtime, async move {
+            metrics.caches.load();
+            // A load is in the trace of who asked first.
+            place.land(trace::at(sent_by, below.snapshot(ask)).await);
         });
+    }
+
+    /// The second load, for all who joined the first one and did not find in memory what it left.
+    async fn second(&self, question: Question, ask: Ask) -> Answer {
+        match self.board.arrive(&question, Turn::Second, || None) {
+            Arrival::First(landing) => {
+                let landed = landing.subscribe();
+                self.send(question, landing, ask);
+                answer(landed).await
+            }
+            // It was sent after the first one had landed, and so after all of them came.
+            Arrival::Joined(load) => answer(load.landed).await,
+            Arrival::Found(found) => Ok(found),
+            Arrival::Full => Err(StoreError::Busy),
+        }
     }
 }
 
 impl<S: Snapshots> Snapshots for Flight<S> {
     async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
         let question = (ask.tenant.clone(), ask.subject.clone(), ask.resources.clone());
-        let (sender, receiver) = oneshot::channel();
-        match self.board.arrive(question.clone(), sender) {
-            Arrival::First(first) => self.send(question, first, ask),
-            Arrival::Joined => {}
+        let mut joined = match self.board.arrive(&question, Turn::First, || self.memory.answer(&ask)) {
+            Arrival::Found(found) => return Ok(found),
+            Arrival::First(landing) => {
+                let landed = landing.subscribe();
+                self.send(question, landing, ask);
+                return answer(landed).await;
+            }
+            Arrival::Joined(load) => load,
             Arrival::Full => return Err(StoreError::Busy),
+        };
+        if slips(Slip::JoinOlder) {
+            return answer(joined.landed).await;
         }
-        receiver.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the load was given up".to_owned())))
+        // Landed, or given up: the same to who waits for its end.
+        let _ = joined.landed.changed().await;
+        match self.memory.answer(&ask) {
+            Some(found) => Ok(found),
+            None => joined.second.get_or_init(|| self.second(question, ask)).await.clone(),
+        }
     }
 
     fn epoch(&self) -> Epoch {
@@ -90,124 +120,116 @@ impl<S: Snapshots> Snapshots for Flight<S> {
     }
 }
 
-/// Who waits for what.
+/// What a load says when it has landed.
+async fn answer(mut landed: watch::Receiver<Option<Answer>>) -> Answer {
+    let given_up = || Err(StoreError::Unavailable("the load was given up".to_owned()));
+    match landed.wait_for(Option::is_some).await {
+        Ok(answer) => answer.clone().unwrap_or_else(given_up),
+        Err(_) => given_up(),
+    }
+}
+
+/// Which questions a load is under way for.
 #[derive(Debug)]
 struct Board<K, A> {
-    /// For each question that a load is under way for: those who came after it was sent.
-    waiting: Mutex<HashMap<K, Vec<oneshot::Sender<A>>>>,
+    under_way: Mutex<HashMap<K, Load<A>>>,
     /// The most questions.
     max: Arc<AtomicUsize>,
 }
 
+/// A load under way, as those see it who join it.
+#[derive(Debug)]
+struct Load<A> {
+    landed: watch::Receiver<Option<A>>,
+    /// The answer of the load after it, for all who joined this one.
+    second: Arc<OnceCell<A>>,
+}
+
+/// For which time somebody comes to the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    First,
+    /// They have waited for a load of this question. They are not turned away for those who came meanwhile: there are
+    /// as many places again for them.
+    Second,
+}
+
 /// What becomes of somebody who asks.
 #[derive(Debug)]
-enum Arrival<A> {
+enum Arrival<A, T> {
+    /// It is in memory by now.
+    Found(T),
     /// Nothing is under way for this question: they send the load themselves.
-    First(oneshot::Sender<A>),
-    /// They wait for the load after the one that is under way.
-    Joined,
+    First(watch::Sender<Option<A>>),
+    /// They wait for the load that is under way.
+    Joined(Load<A>),
     /// As many are under way as may be.
     Full,
 }
 
-impl<K: Eq + std::hash::Hash, A> Board<K, A> {
+impl<A> Clone for Load<A> {
+    fn clone(&self) -> Self {
+        Self { landed: self.landed.clone(), second: Arc::clone(&self.second) }
+    }
+}
+
+impl<K: Eq + Hash, A> Board<K, A> {
     fn new(max: usize) -> Self {
-        Self { waiting: Mutex::default(), max: Arc::new(AtomicUsize::new(max)) }
+        Self { under_way: Mutex::default(), max: Arc::new(AtomicUsize::new(max)) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Vec<oneshot::Sender<A>>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Load<A>>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Who joins costs the database nothing more, and is never turned away.
-    fn arrive(&self, question: K, sender: oneshot::Sender<A>) -> Arrival<A> {
-        let mut board = self.lock();
-        let is_full = board.len() >= self.max.load(Ordering::Relaxed);
-        match board.entry(question) {
-            Entry::Occupied(mut under_way) => {
-                under_way.get_mut().push(sender);
-                Arrival::Joined
-            }
-            Entry::Vacant(_) if is_full => Arrival::Full,
-            Entry::Vacant(free) => {
-                free.insert(Vec::new());
-                Arrival::First(sender)
-            }
+    /// Who joins costs the database nothing more, and is never turned away. `look` looks in memory: a load that has left
+    /// the board has filled it, maybe since this question was not found there.
+    fn arrive<T>(&self, question: &K, turn: Turn, look: impl FnOnce() -> Option<T>) -> Arrival<A, T>
+    where
+        K: Clone,
+    {
+        let mut under_way = self.lock();
+        let max = self.max.load(Ordering::Relaxed);
+        let is_full = under_way.len() >= if turn == Turn::First { max } else { max.saturating_mul(2) };
+        match under_way.entry(question.clone()) {
+            Entry::Occupied(load) => Arrival::Joined(load.get().clone()),
+            Entry::Vacant(free) => match look() {
+                Some(found) => Arrival::Found(found),
+                None if is_full => Arrival::Full,
+                None => {
+                    let (landing, landed) = watch::channel(None);
+                    free.insert(Load { landed, second: Arc::default() });
+                    Arrival::First(landing)
+                }
+            },
         }
     }
+}
 
-    /// A load has ended: who waits for the next one, which is to be sent now; nobody: none is under way any more.
-    fn land(&self, question: &K) -> Vec<oneshot::Sender<A>> {
-        let mut board = self.lock();
-        let next = board.get_mut(question).map(std::mem::take).unwrap_or_default();
-        if next.is_empty() {
-            board.remove(question);
+/// A load's place on the board, which is free before anybody hears that the load has landed, or was given up.
+struct Place<K: Eq + Hash, A> {
+    board: Arc<Board<K, A>>,
+    question: K,
+    /// None: it has landed.
+    landing: Option<watch::Sender<Option<A>>>,
+}
+
+impl<K: Eq + Hash, A> Place<K, A> {
+    fn land(mut self, answer: A) {
+        if let Some(landing) = self.landing.take() {
+            self.board.lock().remove(&self.question);
+            landing.send_replace(Some(answer));
         }
-        next
     }
 }
 
-/// A question's place on the board; a load that is given up clears it, and who waits there hears of it.
-struct Place {
-    board: Arc<Board<Question, Answer>>,
-    question: Question,
-    under_way: bool,
-}
-
-impl Place {
-    fn land(&mut self) -> Vec<oneshot::Sender<Answer>> {
-        let next = self.board.land(&self.question);
-        self.under_way = !next.is_empty();
-        next
-    }
-}
-
-impl Drop for Place {
+impl<K: Eq + Hash, A> Drop for Place<K, A> {
     fn drop(&mut self) {
-        if self.under_way {
+        if self.landing.is_some() {
             self.board.lock().remove(&self.question);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn arrive(board: &Board<&str, u8>, question: &'static str) -> (Arrival<u8>, oneshot::Receiver<u8>) {
-        let (sender, receiver) = oneshot::channel();
-        (board.arrive(question, sender), receiver)
-    }
-
-    #[test]
-    fn who_comes_while_a_load_is_under_way_waits_for_the_next_one() {
-        let board = Board::new(2);
-        assert!(matches!(arrive(&board, "q").0, Arrival::First(_)), "sends the load");
-        let (second, mut answered) = arrive(&board, "q");
-        let (third, _) = arrive(&board, "q");
-        let joined = matches!((second, third), (Arrival::Joined, Arrival::Joined));
-        assert!(joined, "never the load that is under way");
-        assert!(matches!(arrive(&board, "another").0, Arrival::First(_)));
-        let mut next = board.land(&"q");
-        assert_eq!(next.len(), 2, "one load for both");
-        next.remove(0).send(7).unwrap();
-        assert_eq!(answered.try_recv(), Ok(7));
-        assert!(matches!(arrive(&board, "q").0, Arrival::Joined), "the second load is under way");
-        assert_eq!(board.land(&"q").len(), 1);
-        assert!(board.land(&"q").is_empty());
-        assert!(matches!(arrive(&board, "q").0, Arrival::First(_)), "none is under way any more");
-    }
-
-    #[test]
-    fn who_brings_one_question_too_many_is_told_so_and_who_asks_what_is_under_way_joins() {
-        let board = Board::new(2);
-        let _ = (arrive(&board, "a"), arrive(&board, "b"));
-        assert!(matches!(arrive(&board, "c").0, Arrival::Full));
-        assert!(matches!(arrive(&board, "a").0, Arrival::Joined));
-        assert_eq!(board.land(&"a").len(), 1, "a second load for who has joined");
-        assert!(matches!(arrive(&board, "c").0, Arrival::Full), "it keeps its place");
-        assert!(board.land(&"a").is_empty());
-        assert!(matches!(arrive(&board, "c").0, Arrival::First(_)));
-        assert!(matches!(arrive(&board, "d").0, Arrival::Full));
-    }
-}
+mod tests;

@@ -16,15 +16,16 @@ use doorward_engine::instant::Instant;
 use shuttle::future::{block_on, yield_now};
 use shuttle::scheduler::{DfsScheduler, RandomScheduler};
 use shuttle::{Config, Runner};
+use tokio::runtime::{Builder, Runtime};
 
 use super::follower::{Follower, Place, Timing};
 use super::samples::{self, EPOCH, ask, member_id, truth};
 use super::slip::{Slip, chosen::EXPLORED};
 use super::watch::{Known, ended_after, judge};
-use super::{Leased, Memory, Options};
+use super::{Filling, Flight, Leased, Memory, Options};
 use crate::clock::{Clock, Steady};
 use crate::store::feed::{Changed, Feed, Lagging, Poll, Position, Registration, ReplicaId, Standing};
-use crate::store::{Ask, Epoch, Snapshot, Snapshots, StoreError, SubjectFacts, Tier};
+use crate::store::{Ask, Epoch, Freshness, Snapshot, Snapshots, StoreError, SubjectFacts, Tier};
 use crate::telemetry::Metrics;
 
 const LEASE: Duration = Duration::from_secs(1);
@@ -33,6 +34,10 @@ const DRAWN: usize = 10_000;
 const SEED: u64 = 1;
 
 static METRICS: LazyLock<Arc<Metrics>> = LazyLock::new(|| Arc::new(Metrics::new()));
+/// Loads that are sent here run as steps of the explored order, and none on this runtime.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Builder::new_current_thread().build().unwrap());
+/// More loads than are ever under way.
+const LOADS: usize = 10;
 
 /// The database.
 #[derive(Clone, Default)]
@@ -110,7 +115,7 @@ impl Feed for World {
 struct Replica {
     world: World,
     steady: Steady,
-    leased: Leased<World>,
+    leased: Leased<Flight<Filling<World>>>,
     follower: Arc<Follower<World>>,
     place: Arc<Mutex<Option<Place>>>,
 }
@@ -129,11 +134,14 @@ impl Replica {
         let memory = Memory::new(options);
         let timing = Timing { poll: LEASE, lease: LEASE, stale: Duration::ZERO };
         let metrics = Arc::clone(&METRICS);
+        let filling = Filling::over(world.clone(), Arc::clone(&memory), None);
+        let (layer, runtime) = (Arc::clone(&memory), RUNTIME.handle().clone());
+        let flight = Flight::over(filling, layer, LOADS, Arc::clone(&metrics), runtime);
         let follower = Follower::new(world.clone(), Arc::clone(&memory), None, timing, metrics);
         let id = ReplicaId("r".to_owned());
         world.read(|rows| rows.replicas.insert(id.clone(), Revision(0)));
         let replica = Self {
-            leased: Leased::over(world.clone(), memory, None),
+            leased: Leased::over(flight, memory, None),
             place: Arc::new(Mutex::new(Some(Place::of(id)))),
             follower: Arc::new(follower),
             world,
@@ -156,8 +164,13 @@ impl Replica {
 
     /// Asks, and holds the answer against both promises.
     fn check(&self) {
+        self.check_as(Freshness::MinimizeLatency);
+    }
+
+    fn check_as(&self, freshness: Freshness) {
         let known = self.world.read(|rows| rows.acknowledged);
-        let Ok(answer) = block_on(self.leased.snapshot(ask())) else { return };
+        let ask = Ask { freshness, ..ask() };
+        let Ok(answer) = block_on(self.leased.snapshot(ask)) else { return };
         let SubjectFacts::Member(Some(member)) = &answer.subject else { panic!("{answer:?}") };
         let told = (answer.tenant.as_ref().unwrap().status, member.status);
         assert_eq!(told, truth(answer.revision), "an answer of two revisions: {}", answer.tier.name());
@@ -166,10 +179,18 @@ impl Replica {
 
     /// Commits, and acknowledges if within two looks at the registry it is known everywhere.
     fn mutate(&self) {
-        let revision = block_on(self.world.statement(|rows| {
+        let revision = self.commit();
+        self.acknowledge(revision);
+    }
+
+    fn commit(&self) -> Revision {
+        block_on(self.world.statement(|rows| {
             rows.revision.0 += 1;
             rows.revision
-        }));
+        }))
+    }
+
+    fn acknowledge(&self, revision: Revision) {
         let since = self.steady.now();
         for _ in 0..2 {
             let lagging = block_on(self.world.statement(|rows| lagging(rows, revision)));
@@ -225,6 +246,19 @@ fn loading(replica: &Replica) -> Vec<Box<dyn FnOnce() + Send>> {
         replica.check();
     };
     vec![step(replica, Replica::mutate), step(replica, Replica::look), step(replica, twice)]
+}
+
+/// Several ask the same at once; one has just changed something and heard that it is known.
+fn herd(replica: &Replica) -> Vec<Box<dyn FnOnce() + Send>> {
+    let changed: fn(&Replica) = |replica| {
+        let revision = replica.commit();
+        replica.look();
+        replica.acknowledge(revision);
+        replica.check_as(Freshness::Fully);
+        replica.check();
+    };
+    let fresh: fn(&Replica) = |replica| replica.check_as(Freshness::Fully);
+    [changed, Replica::check, fresh].map(|run| step(replica, run)).into()
 }
 
 /// Nobody looks at the feed, and the lease runs out.
@@ -284,15 +318,22 @@ fn a_load_that_was_overtaken_fills_nothing() {
 }
 
 #[test]
+fn who_joins_a_load_is_not_answered_by_what_it_read_before_they_came() {
+    explore(None, false, herd, Orders::Drawn(DRAWN)).unwrap();
+}
+
+#[test]
 fn each_slip_is_found() {
-    let scopes: [(Slip, Scope, Orders); 4] = [
+    let scopes: [(Slip, Scope, Orders); 5] = [
         (Slip::NoWait, told, Orders::Drawn(DRAWN)),
         (Slip::NoGate, silent, Orders::All),
         (Slip::NewerFresh, late, Orders::Drawn(DRAWN)),
         (Slip::FreshFromReply, late, Orders::Drawn(DRAWN)),
+        (Slip::JoinOlder, herd, Orders::Drawn(DRAWN)),
     ];
     for (slip, scope, orders) in scopes {
-        let found = explore(Some(slip), true, scope, orders);
+        let is_warm = slip != Slip::JoinOlder;
+        let found = explore(Some(slip), is_warm, scope, orders);
         assert!(found.as_ref().is_err_and(|text| text.contains("stale")), "{slip:?}: {found:?}");
     }
 }

@@ -5,7 +5,7 @@ mod hand;
 use std::sync::Arc;
 
 use doorward_engine::change::Part;
-use doorward_engine::id::{ResourceRef, Revision};
+use doorward_engine::id::ResourceRef;
 
 use super::far::{Far, Scope};
 use super::lease::{Fresh, Gate};
@@ -19,7 +19,7 @@ use crate::store::{
 /// How many parts are asked of Redis at once; a question that lacks more asks the database.
 const FAR_PARTS_MAX: usize = 128;
 
-/// The layer that answers from facts.
+/// The layer that answers from facts; what the one below reads is in memory when it answers.
 #[derive(Clone, Debug)]
 pub struct Leased<S> {
     below: S,
@@ -28,7 +28,7 @@ pub struct Leased<S> {
 }
 
 impl<S: Snapshots> Leased<S> {
-    /// A layer over another, with what the replica remembers and, where there is one, Redis.
+    /// A layer over one that fills this memory, with Redis where there is one.
     pub fn over(below: S, memory: Arc<Memory>, far: Option<Far>) -> Self {
         Self { below, memory, far }
     }
@@ -46,7 +46,7 @@ impl<S: Snapshots> Leased<S> {
                 Looked::Found(found) => return self.pass(&fresh, found, tier, ask.freshness).await,
                 Looked::Missing(parts) if !shared_loaded && is_shared(&parts, ask) => {
                     // Many members miss it at once when it changes: one load for all of them.
-                    Box::pin(self.load(shared(ask, &parts))).await.ok()?;
+                    Box::pin(self.below.snapshot(shared(ask, &parts))).await.ok()?;
                     shared_loaded = true;
                 }
                 Looked::Missing(_) | Looked::Empty => return None,
@@ -83,7 +83,7 @@ impl<S: Snapshots> Leased<S> {
     /// The gate: a last look at the clock.
     async fn pass(&self, fresh: &Fresh, found: Found, tier: Tier, freshness: Freshness) -> Option<Snapshot> {
         stall().await;
-        if !is_met(freshness, found.revision) {
+        if !freshness.is_met_by(found.revision) {
             return None;
         }
         let (gate, now) = self.memory.lease.gate(fresh);
@@ -94,60 +94,18 @@ impl<S: Snapshots> Leased<S> {
             Gate::Shut => None,
         }
     }
-
-    /// Asks the layer below, and remembers what it says.
-    async fn load(&self, ask: Ask) -> Result<Snapshot, StoreError> {
-        // The view is there before the load is sent.
-        let view = self.memory.views.get_or_insert(&ask.tenant);
-        let applied = view.applied();
-        let loaded = self.below.snapshot(ask.clone()).await?;
-        match self.memory.epoch() {
-            Some(epoch) if epoch != loaded.epoch => {
-                self.memory.poke();
-                return Err(StoreError::Unavailable(
-                    "the database is another one than a moment ago".to_owned(),
-                ));
-            }
-            Some(_) if loaded.revision < applied => {
-                self.memory.doubt();
-                return Err(StoreError::Unavailable("the database has lost what it had".to_owned()));
-            }
-            _ => {}
-        }
-        self.memory.saw_catalogue(loaded.in_force.version);
-        let filled = view.fill(&self.memory.near, &ask, &loaded);
-        if filled.ahead {
-            self.memory.poke();
-        }
-        if let (Some(far), false) = (&self.far, filled.facts.is_empty()) {
-            let (epoch, catalogue) = (loaded.epoch, loaded.in_force.version);
-            // That there is none is not worth a place that others share.
-            let facts = filled.facts.into_iter().filter(|(_, fact)| !fact.value.is_none()).collect();
-            far.put(&Scope { epoch, tenant: ask.tenant, catalogue }, facts);
-        }
-        Ok(loaded)
-    }
-
-    /// Whether a cache may answer: a token of another epoch can be met by the database alone.
-    fn may_be_cached(&self, freshness: Freshness) -> bool {
-        match freshness {
-            Freshness::MinimizeLatency => true,
-            Freshness::AtLeast(seen) => self.memory.epoch() == Some(seen.epoch),
-            Freshness::Fully => false,
-        }
-    }
 }
 
 impl<S: Snapshots> Snapshots for Leased<S> {
     async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
-        let cached = if self.may_be_cached(ask.freshness) { self.cached(&ask).await } else { None };
+        let cached = if self.memory.may_answer(ask.freshness) { self.cached(&ask).await } else { None };
         let degraded = match cached {
             Some(snapshot) if !snapshot.degraded || self.memory.away.is(&self.memory.lease.steady) => {
                 return Ok(snapshot);
             }
             other => other,
         };
-        match (Box::pin(self.load(ask)).await, degraded) {
+        match (Box::pin(self.below.snapshot(ask)).await, degraded) {
             (Err(StoreError::Unavailable(_)), Some(snapshot)) => {
                 self.memory.away.mark(&self.memory.lease.steady);
                 Ok(snapshot)
@@ -167,11 +125,6 @@ impl<S: Snapshots> Snapshots for Leased<S> {
     fn epoch(&self) -> Epoch {
         self.memory.epoch().unwrap_or_else(|| self.below.epoch())
     }
-}
-
-/// Whether facts are as fresh as asked for, the token being of this epoch.
-fn is_met(freshness: Freshness, found: Revision) -> bool {
-    !matches!(freshness, Freshness::AtLeast(seen) if found < seen.revision)
 }
 
 /// Whether what is missing is not the subject's own.

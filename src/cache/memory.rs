@@ -10,14 +10,14 @@ use doorward_engine::id::TenantId;
 use tokio::sync::Notify;
 
 use super::away::Away;
-use super::lease::{Fresh, Lease};
+use super::lease::{Fresh, Gate, Lease};
 use super::near::Near;
 use super::roster::Page;
-use super::view::Views;
+use super::view::{Looked, Views};
 use crate::clock::{Clock, Steady};
-use crate::store::Epoch;
 use crate::store::act::PLATFORM;
 use crate::store::feed::Changed;
+use crate::store::{Ask, Epoch, Freshness, Snapshot, Tier};
 
 /// How much is remembered, and for how long it is believed.
 #[derive(Clone, Debug)]
@@ -80,6 +80,28 @@ impl Memory {
 
     pub(super) fn saw_catalogue(&self, version: u64) {
         self.catalogue.store(version, Ordering::Relaxed);
+    }
+
+    /// Whether it may answer at all: a token of another epoch can be met by the database alone.
+    pub(super) fn may_answer(&self, freshness: Freshness) -> bool {
+        match freshness {
+            Freshness::MinimizeLatency => true,
+            Freshness::AtLeast(seen) => self.epoch() == Some(seen.epoch),
+            Freshness::Fully => false,
+        }
+    }
+
+    /// The answer, if it is at hand now and the lease holds: the steps of a check that waits for nothing.
+    pub(super) fn answer(&self, ask: &Ask) -> Option<Snapshot> {
+        if !self.may_answer(ask.freshness) {
+            return None;
+        }
+        let fresh = self.lease.read()?;
+        let view = self.views.get(&ask.tenant)?;
+        let Looked::Found(found) = view.look(&self.near, ask) else { return None };
+        let (gate, now) = self.lease.gate(&fresh);
+        (gate == Gate::Open && ask.freshness.is_met_by(found.revision))
+            .then(|| found.snapshot(&fresh, now, Tier::Near))
     }
 
     /// Takes in a feed's first look, which tells nothing: whatever was loaded before it may be outdated.

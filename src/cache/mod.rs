@@ -1,12 +1,14 @@
 //! Fast and never stale: layers over the store's traits, and what keeps their facts from being believed too long.
 //!
-//! [`Leased`] answers from facts in memory or Redis, [`Flight`] sends one load where many want the same, [`Enforced`]
-//! lets a mutation return once nobody can miss it, and [`Follower`] keeps a replica's [`Memory`] up with the feed.
+//! [`Leased`] answers from facts in memory or Redis, [`Flight`] sends one load where many want the same, [`Filling`]
+//! remembers what it has read, [`Enforced`] lets a mutation return once nobody can miss it, and [`Follower`] keeps a
+//! replica's [`Memory`] up with the feed.
 //! docs/coherence.md says what is promised and why it holds.
 
 mod away;
 mod enforced;
 pub mod far;
+mod filling;
 mod flight;
 mod follower;
 #[cfg(all(test, not(feature = "slips")))]
@@ -24,6 +26,7 @@ mod watch;
 
 pub use self::enforced::{Enforced, Manner};
 pub use self::far::Far;
+pub use self::filling::Filling;
 pub use self::flight::Flight;
 pub use self::follower::{Follower, Timing};
 pub use self::leased::Leased;

@@ -1,5 +1,7 @@
 //! Ways to get the protocol wrong, for the tests that must find each: a build for use has none of them.
 
+use tokio::runtime::Handle;
+
 /// One difference from the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Slip {
@@ -15,6 +17,8 @@ pub(super) enum Slip {
     FarUnchecked,
     /// A dead replica's row is deleted at once.
     OneStepEviction,
+    /// Who joins a load that was sent before they came is answered by it.
+    JoinOlder,
 }
 
 #[cfg(feature = "slips")]
@@ -37,6 +41,7 @@ mod chosen {
                 Self::FreshFromReply => "fresh_from_reply",
                 Self::FarUnchecked => "far_unchecked",
                 Self::OneStepEviction => "one_step_eviction",
+                Self::JoinOlder => "join_older",
             }
         }
     }
@@ -103,4 +108,14 @@ pub(super) use self::chosen::{slips, stall};
 pub(super) async fn pause() {
     #[cfg(all(test, not(feature = "slips")))]
     stall().await;
+}
+
+/// Runs a task on a runtime; in the tests of interleavings, as one more that takes its steps in any order.
+pub(super) fn spawn(runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
+    #[cfg(all(test, not(feature = "slips")))]
+    if chosen::EXPLORED.get().is_some() {
+        drop(shuttle::future::spawn(task));
+        return;
+    }
+    runtime.spawn(task);
 }

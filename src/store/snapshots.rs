@@ -45,6 +45,14 @@ pub enum Freshness {
     Fully,
 }
 
+impl Freshness {
+    /// Whether facts of this revision are as fresh as asked for, a token being of this epoch.
+    #[must_use]
+    pub fn is_met_by(self, found: Revision) -> bool {
+        !matches!(self, Self::AtLeast(seen) if found < seen.revision)
+    }
+}
+
 /// What somebody has seen of a tenant. Of another epoch it says nothing about this one's revisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {

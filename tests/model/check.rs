@@ -46,6 +46,14 @@ impl Protocol {
         Some(())
     }
 
+    /// A load that another sent has landed: the check arrives anew, with a `fresh` of now.
+    pub(crate) fn look_again(&self, state: &mut State, at: usize) -> Option<()> {
+        let replica = &mut state.replicas[at];
+        let Check::Loading { known } = replica.check else { return None };
+        replica.check = Check::Looking { known, fresh: replica.fresh };
+        Some(())
+    }
+
     /// Reads the clock again, and answers or loads.
     pub(crate) fn gate(&self, state: &mut State, at: usize) -> Option<()> {
         let replica = &mut state.replicas[at];

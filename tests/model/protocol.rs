@@ -48,6 +48,7 @@ pub(crate) enum Step {
     LookNear,
     LookFar(u8),
     Miss,
+    LookAgain,
     Gate,
     Refuse,
     Send,
@@ -67,8 +68,16 @@ const FEED_STEPS: [Step; 9] = [
     Step::LoseReply,
 ];
 
-const CHECK_STEPS: [Step; 7] =
-    [Step::EvictView, Step::Arrive, Step::LookNear, Step::Miss, Step::Gate, Step::Refuse, Step::Send];
+const CHECK_STEPS: [Step; 8] = [
+    Step::EvictView,
+    Step::Arrive,
+    Step::LookNear,
+    Step::Miss,
+    Step::LookAgain,
+    Step::Gate,
+    Step::Refuse,
+    Step::Send,
+];
 
 impl Protocol {
     pub(crate) fn slips(&self, slip: Slip) -> bool {
@@ -111,6 +120,7 @@ impl Protocol {
             Step::LookNear => self.look_near(state, replica),
             Step::LookFar(fact) => self.look_far(state, replica, fact),
             Step::Miss => self.miss(state, replica),
+            Step::LookAgain => self.look_again(state, replica),
             Step::Gate => self.gate(state, replica),
             Step::Refuse => self.refuse(state, replica),
             Step::Send => self.send(state, replica),

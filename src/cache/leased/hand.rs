@@ -1,6 +1,6 @@
 //! Many questions at once: one lease before all lookups, one gate behind them, and one moment of each tenant's view.
 
-use super::{Leased, is_met};
+use super::Leased;
 use crate::cache::lease::Gate;
 use crate::cache::slip::{pause, stall};
 use crate::cache::view::Shared;
@@ -25,7 +25,7 @@ impl<S: Snapshots> Leased<S> {
 
     /// The same for one question.
     pub(super) async fn this_at_hand(&self, asked: &Asked<'_>) -> Option<(Snapshot, Own)> {
-        if !self.may_be_cached(asked.freshness) {
+        if !self.memory.may_answer(asked.freshness) {
             return None;
         }
         let fresh = self.memory.lease.read()?;
@@ -34,7 +34,7 @@ impl<S: Snapshots> Leased<S> {
         let mut own = None;
         let shared =
             view.look_for_each(&self.memory.near, &[(0, asked)], |_, revision, (subject, resource)| {
-                own = is_met(asked.freshness, revision).then_some(Own { tenant: 0, subject, resource });
+                own = asked.freshness.is_met_by(revision).then_some(Own { tenant: 0, subject, resource });
             })?;
         let own = own?;
         stall().await;
@@ -46,7 +46,7 @@ impl<S: Snapshots> Leased<S> {
     fn look_for_all(&self, asked: &[Asked<'_>]) -> (AtHand, Vec<Shared>) {
         let (near, mut at_hand) = (&self.memory.near, AtHand::nothing(asked.len()));
         let mut shared = Vec::new();
-        let may_be_cached = |(_, asked): &(_, &Asked<'_>)| self.may_be_cached(asked.freshness);
+        let may_be_cached = |(_, asked): &(_, &Asked<'_>)| self.memory.may_answer(asked.freshness);
         let mut questions: Vec<_> = asked.iter().enumerate().filter(may_be_cached).collect();
         questions.sort_unstable_by_key(|(_, asked)| asked.tenant);
         for questions in questions.chunk_by(|(_, one), (_, other)| one.tenant == other.tenant) {
@@ -59,7 +59,8 @@ impl<S: Snapshots> Leased<S> {
                 near,
                 questions,
                 |(at, asked), revision, (subject, resource)| {
-                    if let Some(slot) = at_hand.own.get_mut(at).filter(|_| is_met(asked.freshness, revision))
+                    if let Some(slot) =
+                        at_hand.own.get_mut(at).filter(|_| asked.freshness.is_met_by(revision))
                     {
                         *slot = Some(Own { tenant: place, subject, resource });
                     }

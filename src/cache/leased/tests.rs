@@ -3,13 +3,13 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use doorward_engine::id::{MemberId, TenantId};
+use doorward_engine::id::{MemberId, Revision, TenantId};
 use doorward_engine::instant::Instant;
 
 use super::*;
-use crate::cache::Options;
 use crate::cache::away::AWAY;
 use crate::cache::samples::{EPOCH, ask, member_id, snapshot};
+use crate::cache::{Filling, Options};
 use crate::clock::Clock;
 use crate::clock::Steady;
 use crate::store::feed::Changed;
@@ -48,7 +48,7 @@ struct Replica {
     below: Below,
     steady: Steady,
     memory: Arc<Memory>,
-    leased: Leased<Below>,
+    leased: Leased<Filling<Below>>,
 }
 
 impl Replica {
@@ -58,7 +58,8 @@ impl Replica {
         let (lease, clock) = (Some(LEASE), Clock::real());
         let options = Options { near_bytes: 1 << 20, lease, stale, steady: steady.clone(), clock };
         let memory = Memory::new(options);
-        let leased = Leased::over(below.clone(), Arc::clone(&memory), None);
+        let filling = Filling::over(below.clone(), Arc::clone(&memory), None);
+        let leased = Leased::over(filling, Arc::clone(&memory), None);
         let replica = Self { below, steady, memory, leased };
         replica.memory.begin(EPOCH);
         replica.look();
