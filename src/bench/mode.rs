@@ -14,8 +14,9 @@ use super::session::Session;
 const COLD_MAX: u64 = 100_000;
 /// How many members a herd asks about, one after the other.
 const HERD_KEYS: u64 = 200;
-/// The metric that counts loads from the database.
+/// The metrics that count loads from the database, and questions to Redis.
 const LOADS: &str = "doorward_loads_total";
+const FAR_QUESTIONS: &str = "doorward_far_questions_total";
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -31,9 +32,11 @@ pub enum Mode {
     Mixed,
     /// What a member has access to, as a list.
     List,
-    /// The first question about each member.
+    /// The first question about each member, of a service without Redis.
     Cold,
-    /// Many ask about one member at once, who is in nobody's memory.
+    /// The same of one that has just started, and that finds the facts in Redis.
+    Redis,
+    /// Many ask about one member at once, who is in nobody's memory; without Redis.
     Herd,
 }
 
@@ -58,6 +61,9 @@ pub(super) struct Outcome {
     /// Loads from the database for each member that was asked about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) loads_per_key: Option<f64>,
+    /// Questions to Redis for each of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) far_questions_per_key: Option<f64>,
     pub(super) rounds: usize,
     /// What has to be known beside the figures.
     pub(super) notes: Vec<String>,
@@ -75,7 +81,7 @@ pub(super) enum Paced {
 
 impl Mode {
     const fn is_cold(self) -> bool {
-        matches!(self, Self::Cold | Self::Herd)
+        matches!(self, Self::Cold | Self::Redis | Self::Herd)
     }
 }
 
@@ -105,7 +111,14 @@ struct Round {
     floor: Option<Figures>,
     plain: Option<Figures>,
     service: Figures,
-    loads_per_key: Option<f64>,
+    per_key: PerKey,
+}
+
+/// What the service asked of others for each member.
+#[derive(Clone, Copy, Default)]
+struct PerKey {
+    loads: Option<f64>,
+    far_questions: Option<f64>,
 }
 
 /// Measures a mode as the plan says.
@@ -116,6 +129,9 @@ pub(super) fn run(session: &mut Session, mode: Mode) -> Result<Outcome, Error> {
 
 /// Measures a mode at another pace.
 pub(super) fn at_pace(session: &mut Session, mode: Mode, drive: Drive) -> Result<Outcome, Error> {
+    if mode == Mode::Redis && !session.has_redis() {
+        return Err(Error("needs --redis redis://…".to_owned()));
+    }
     let calls = calls(session, mode);
     if !mode.is_cold() {
         session.warm(&calls)?;
@@ -127,12 +143,12 @@ pub(super) fn at_pace(session: &mut Session, mode: Mode, drive: Drive) -> Result
     let mut rounds = Vec::new();
     for _ in 0..session.plan.rounds.max(1) {
         let (floor, plain) = (session.floors.same(drive)?, session.floors.plain(drive)?);
-        let (service, loads_per_key) = if mode.is_cold() {
-            from_cold(session, &calls, drive)?
+        let (service, per_key) = if mode.is_cold() {
+            from_cold(session, mode, &calls, drive)?
         } else {
-            (session.ask(&calls, asking)?, None)
+            (session.ask(&calls, asking)?, PerKey::default())
         };
-        rounds.push(Round { floor, plain, service, loads_per_key });
+        rounds.push(Round { floor, plain, service, per_key });
     }
     Ok(outcome(mode, drive, &rounds))
 }
@@ -154,25 +170,42 @@ fn calls(session: &Session, mode: Mode) -> Calls {
         Mode::Batch => Calls::batches(shape, plan.choice, plan.batch),
         Mode::Mixed => Calls::mixed(shape, plan.choice, plan.writes),
         Mode::List => Calls::lists(shape, plan.choice),
-        Mode::Cold => Calls::everybody(shape, COLD_MAX),
+        Mode::Cold | Mode::Redis => Calls::everybody(shape, COLD_MAX),
         Mode::Herd => Calls::herd(shape, HERD_KEYS, plan.connections * plan.in_flight),
     }
 }
 
-/// After a start, each call once; and how often the database was asked for a member.
-fn from_cold(session: &mut Session, calls: &Calls, drive: Drive) -> Result<(Figures, Option<f64>), Error> {
+/// After a start, each call once; and how often the database and Redis were asked for a member.
+fn from_cold(
+    session: &mut Session,
+    mode: Mode,
+    calls: &Calls,
+    drive: Drive,
+) -> Result<(Figures, PerKey), Error> {
     if !session.target.is_own() {
         return Err(Error(
-            "cold and herd need a service without facts in memory: leave --address away, and one is started anew for \
-             each round"
+            "cold, redis and herd need a service without facts in memory: leave --address away, and one is started anew \
+             for each round"
                 .to_owned(),
         ));
     }
-    session.target.restart(1)?;
-    let before = session.target.counted(LOADS);
+    if mode == Mode::Redis {
+        // Another process leaves the facts there: the one that is measured begins without any.
+        session.target.restart(1)?;
+        session.ask(&calls.once(), drive.once())?;
+        session.target.restart(1)?;
+    } else {
+        session.target.restart_without_redis()?;
+    }
+    let counted = |session: &Session| [LOADS, FAR_QUESTIONS].map(|name| session.target.counted(name));
+    let before = counted(session);
     let figures = session.ask(&calls.once(), drive.once())?;
-    let loads = before.zip(session.target.counted(LOADS)).map(|(before, after)| after - before);
-    Ok((figures, loads.map(|loads| loads / calls.members().max(1) as f64)))
+    let after = counted(session);
+    let members = calls.members().max(1) as f64;
+    let each = |before: Option<f64>, after: Option<f64>| Some((after? - before?) / members);
+    let ([loads, far], [loads_after, far_after]) = (before, after);
+    let far_questions = (mode == Mode::Redis).then(|| each(far, far_after)).flatten();
+    Ok((figures, PerKey { loads: each(loads, loads_after), far_questions }))
 }
 
 fn outcome(mode: Mode, drive: Drive, rounds: &[Round]) -> Outcome {
@@ -201,7 +234,8 @@ fn outcome(mode: Mode, drive: Drive, rounds: &[Round]) -> Outcome {
         p99_of_floor: ratio(|round| {
             Some(round.service.latency.p99_us / round.floor.as_ref()?.latency.p99_us)
         }),
-        loads_per_key: ratio(|round| round.loads_per_key),
+        loads_per_key: ratio(|round| round.per_key.loads),
+        far_questions_per_key: ratio(|round| round.per_key.far_questions),
         rounds: rounds.len(),
     }
 }

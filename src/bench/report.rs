@@ -174,6 +174,7 @@ fn ratios(outcome: &Outcome) -> Vec<String> {
     told("server CPU of a call ÷ that of an empty call of plain tonic:", outcome.cpu_of_plain_floor);
     told("p99 ÷ that of an empty call:", outcome.p99_of_floor);
     told("loads from the database for a member:", outcome.loads_per_key);
+    told("questions to Redis for a member:", outcome.far_questions_per_key);
     lines
 }
 

@@ -55,6 +55,11 @@ impl Session {
         }
     }
 
+    /// Whether the service was started with Redis.
+    pub(super) fn has_redis(&self) -> bool {
+        matches!(&self.plan.whom, Whom::Own { redis: Some(_), .. })
+    }
+
     /// What the service stands on, for people.
     pub(super) fn database(&self) -> &'static str {
         match &self.plan.whom {

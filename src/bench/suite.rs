@@ -168,12 +168,18 @@ impl Suite<'_> {
     fn cold(&mut self) {
         let drive = Drive { pace: Pace::Closed(4), ..self.closed() };
         let measured = self.mode(Mode::Cold, drive).and_then(|outcome| {
-            let cpu = known(outcome.service.cpu_us_per_check)?;
             let loads = outcome.loads_per_key.unwrap_or_default();
-            let p50 = outcome.service.latency.p50_us;
-            Ok((format!("{cpu:.0} µs, p50 {p50:.0} µs, {loads:.2} statements"), Verdict::Told))
+            // A few more are of tenants.
+            Ok((format!("{}, {loads:.2} statements", first_check(&outcome)?), at_most(loads, 1.05)))
         });
-        self.tell("first check of a member: server CPU", "one statement", measured);
+        self.tell("first check of a member, from the database: server CPU", "one statement", measured);
+        let measured = self.mode(Mode::Redis, drive).and_then(|outcome| {
+            let (loads, asked) = (outcome.loads_per_key, outcome.far_questions_per_key);
+            let (loads, asked) = (loads.unwrap_or_default(), asked.unwrap_or_default());
+            let told = format!("{}, {asked:.2} round trips, {loads:.2} statements", first_check(&outcome)?);
+            Ok((told, at_most(asked.max(1.0 + loads), 1.05)))
+        });
+        self.tell("first check of a member, from Redis: server CPU", "one round trip", measured);
     }
 
     fn herd(&mut self) {
@@ -264,7 +270,10 @@ impl Suite<'_> {
         self.tell("the decision alone", "≤ 100 ns", Err(decision));
         let filled = self.session.filled;
         let rate = filled.grants as f64 / filled.seconds.max(0.001);
-        let told = format!("there is no import; invitations with their grants made {rate:.0} grants/s");
+        let told = match filled.grants {
+            0 => "there is no import; the data were there".to_owned(),
+            _ => format!("there is no import; invitations with their grants made {rate:.0} grants/s"),
+        };
         self.tell("import", "≥ 50,000 grants/s", Err(Error(told)));
     }
 
@@ -306,6 +315,11 @@ fn grown(plan: &Plan, shape: Shape) -> Result<Growth, Error> {
         p99_us: service.latency.p99_us,
         rss_bytes: service.rss_bytes,
     })
+}
+
+fn first_check(outcome: &Outcome) -> Result<String, Error> {
+    let cpu = known(outcome.service.cpu_us_per_check)?;
+    Ok(format!("{cpu:.0} µs, p50 {:.0} µs", outcome.service.latency.p50_us))
 }
 
 fn per_check(outcome: &Outcome, most: f64) -> Result<(String, Verdict), Error> {

@@ -21,6 +21,8 @@ use crate::keys;
 
 /// The root of the keys of a database that the benchmark fills: the same in every run, for a later run finds the data.
 const ROOT: &str = "be";
+/// The setting that is left out where Redis must not answer.
+const REDIS: &str = "DOORWARD_REDIS__URL";
 const SCRAPE: Duration = Duration::from_secs(5);
 
 /// Which service is measured.
@@ -96,7 +98,7 @@ impl Target {
             ("DOORWARD_LIMITS__TENANT_CALLS_PER_S", "0".to_owned().into()),
             ("DOORWARD_LOG__LEVEL", "error".to_owned().into()),
         ];
-        environment.extend(redis.map(|url| ("DOORWARD_REDIS__URL", url.clone())));
+        environment.extend(redis.map(|url| (REDIS, url.clone())));
         let program = std::env::current_exe()?;
         let own = Own { program, environment, running: Vec::new(), _folder: folder };
         if !url.expose_secret().starts_with("sqlite:") {
@@ -111,14 +113,23 @@ impl Target {
         Ok(target)
     }
 
-    /// Starts it anew, with nothing cached, and so many replicas in all.
+    /// Starts it anew, with nothing in memory, and so many replicas in all.
     pub(super) fn restart(&mut self, replicas: usize) -> Result<(), Error> {
+        self.restart_with(replicas, &[])
+    }
+
+    /// Starts one process anew that knows of no Redis: with nothing cached anywhere.
+    pub(super) fn restart_without_redis(&mut self) -> Result<(), Error> {
+        self.restart_with(1, &[(REDIS, "")])
+    }
+
+    fn restart_with(&mut self, replicas: usize, changed: &[(&str, &str)]) -> Result<(), Error> {
         let Some(own) = &mut self.own else {
             return Err(Error("a service that the benchmark has not started is not started anew".to_owned()));
         };
         own.running.clear();
         for _ in 0..replicas.max(1) {
-            own.running.push(own.start()?);
+            own.running.push(own.start(changed)?);
         }
         if let Some(first) = own.running.first() {
             (self.grpc, self.pid) = (first.grpc, Some(first.pid()));
@@ -160,9 +171,11 @@ impl Own {
         child::finish(&self.program, &["migrate", "up"], &self.environment())
     }
 
-    fn start(&self) -> Result<Listening, Error> {
+    /// The later of two values of a variable counts.
+    fn start(&self, changed: &[(&str, &str)]) -> Result<Listening, Error> {
         let listen = ["bench", "server", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
-        Listening::start(&self.program, &listen, &self.environment())
+        let environment = [&self.environment(), changed].concat();
+        Listening::start(&self.program, &listen, &environment)
     }
 }
 

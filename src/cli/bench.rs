@@ -164,8 +164,10 @@ enum Mode {
     Mixed,
     /// What a member has access to, as a list.
     List,
-    /// The first question about each member, after a start.
+    /// The first question about each member, after a start without Redis.
     Cold,
+    /// The same with facts that another process left in Redis.
+    Redis,
     /// Many ask about one member at once, after a start.
     Herd,
 }
@@ -179,6 +181,7 @@ impl From<Mode> for bench::Mode {
             Mode::Mixed => Self::Mixed,
             Mode::List => Self::List,
             Mode::Cold => Self::Cold,
+            Mode::Redis => Self::Redis,
             Mode::Herd => Self::Herd,
         }
     }

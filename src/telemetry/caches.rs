@@ -53,6 +53,7 @@ impl SelfCheck {
 pub struct Caches {
     polls: Outcomes<2>,
     loads: Counter,
+    far_questions: Counter,
     resets: Counter,
     feed_age: Gauge<f64, AtomicU64>,
     near_bytes: Gauge,
@@ -72,6 +73,7 @@ impl Caches {
         let caches = Self {
             polls: polls.registered(registry, "doorward_feed_polls", "Looks at the feed, by how they ended"),
             loads: Counter::default(),
+            far_questions: Counter::default(),
             resets: Counter::default(),
             feed_age: Gauge::default(),
             near_bytes: Gauge::default(),
@@ -89,6 +91,8 @@ impl Caches {
     fn register(&self, registry: &mut Registry) {
         let loads = "Loads from the database: one answers all who want the same at once";
         registry.register("doorward_loads", loads, self.loads.clone());
+        let questions = "Questions to Redis for the facts of a check: each is one way there and back";
+        registry.register("doorward_far_questions", questions, self.far_questions.clone());
         let resets = "Times that all cached facts were dropped, and the replica registered anew";
         registry.register("doorward_cache_resets", resets, self.resets.clone());
         let age = "The age of the newest look at the feed; cached facts are used while it is below the lease";
@@ -122,6 +126,11 @@ impl Caches {
     /// The database is asked for a question's facts.
     pub fn load(&self) {
         self.loads.inc();
+    }
+
+    /// Redis is asked for facts.
+    pub fn far_question(&self) {
+        self.far_questions.inc();
     }
 
     /// Everything was dropped.

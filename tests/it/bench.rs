@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::binary::{Said, Server, run};
 use crate::harness::TOKEN;
+use crate::postgres;
+use crate::redis::Redis;
 
 const SMALL: [&str; 10] =
     ["bench", "--tenants", "2", "--resources", "5", "--seconds", "1", "--connections", "2", "--json"];
@@ -32,12 +34,12 @@ fn a_service_of_its_own_is_filled_and_measured_beside_an_empty_call() {
 }
 
 #[test]
-fn a_herd_of_a_service_of_its_own_is_answered_by_few_loads_for_a_member() {
+fn a_herd_of_a_service_of_its_own_is_answered_by_one_load_for_a_member() {
     let (said, report) = bench(&["--members", "10", "--mode", "herd", "--no-floor"], &[]);
     assert_eq!(said.code, Some(0), "{said:?}");
     let loads = report["outcomes"][0]["loads_per_key"].as_f64().unwrap();
-    // 32 ask; who comes while a load is under way waits for the next one.
-    assert!((1.0..=6.0).contains(&loads), "{report:#}");
+    // One for each of 20 members, and a few of tenants.
+    assert!((1.0..=1.2).contains(&loads), "{report:#}");
 }
 
 #[test]
@@ -76,4 +78,25 @@ fn a_wrong_argument_says_what_is_allowed() {
     let wrong = ["--address", "http://127.0.0.1:1", "--token", "x"];
     let (said, _) = bench(&wrong, &[]);
     assert!(said.stderr.contains("no service answers at 127.0.0.1:1"), "{said:?}");
+}
+
+#[test]
+fn on_postgres_and_redis_a_first_check_is_answered_by_the_one_or_the_other() {
+    let (database, redis) = (postgres::fresh_database(), Redis::start(""));
+    let url = redis.url();
+    let on = ["--members", "20", "--no-floor", "--database", &database, "--redis", &url, "--mode"];
+    let measured = |mode: &str| {
+        let (said, report) = bench(&[&on[..], &[mode]].concat(), &[]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let outcome = &report["outcomes"][0];
+        assert_eq!(outcome["service"]["failed"], 0, "{report:#}");
+        ["loads_per_key", "far_questions_per_key"].map(|name| outcome[name].as_f64())
+    };
+    // 40 members are asked about, of two tenants and five resources.
+    let [loads, questions] = measured("redis");
+    assert!(loads.unwrap() < 0.2 && (1.0..=2.2).contains(&questions.unwrap()), "{loads:?} {questions:?}");
+    let [loads, questions] = measured("cold");
+    assert!((1.0..=1.5).contains(&loads.unwrap()) && questions.is_none(), "{loads:?} {questions:?}");
+    let (said, _) = bench(&["--mode", "redis"], &[]);
+    assert!(said.code == Some(1) && said.stderr.contains("--redis"), "{said:?}");
 }

@@ -160,6 +160,7 @@ impl Far {
             self.0.counted.add(FarOutcome::Open, parts.len());
             return misses();
         };
+        self.0.counted.0.caches.far_question();
         let keys: Vec<_> = parts.iter().map(|part| entry::key(scope, part)).collect();
         let commands = ranges(&keys);
         let asked = self.ask("GETRANGE", async move {
