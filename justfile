@@ -40,6 +40,16 @@ bench *arguments="--suite readme --report docs/performance.md":
     cargo build --release --locked --bin doorward --example floor
     ./target/release/doorward bench {{ arguments }}
 
+# What the parts of a check cost: the decision, facts from memory, messages. On a quiet machine.
+parts *arguments:
+    cargo bench --locked -p doorward-engine --bench decide -- {{ arguments }}
+    cargo bench --locked --bench near -- {{ arguments }}
+    cargo bench --locked --bench messages -- {{ arguments }}
+
+# The suite of `bench` on a private Postgres and Redis, with three replicas where a change is waited for; it prints its figures.
+bench-postgres *arguments="--suite readme":
+    ./scripts/bench.sh {{ arguments }}
+
 # Each target of fuzz/ for a minute, or for so many seconds (needs nightly Rust and cargo-fuzz).
 fuzz seconds="60" *targets:
     ./scripts/fuzz.sh {{ seconds }} {{ targets }}

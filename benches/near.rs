@@ -1,21 +1,26 @@
-//! What the near cache's crate costs beside a sharded map that evicts nothing: `cargo bench --bench near`, docs/decisions/0010.
+//! What an answer from memory costs, and what the near cache's crate costs beside a sharded map that evicts nothing:
+//! `cargo bench --bench near`, on a quiet machine; docs/decisions/0010.
 #![expect(clippy::disallowed_methods, reason = "a stopwatch reads the clock")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement that cannot begin ends")]
 
-use std::collections::HashMap;
+#[path = "near/hit.rs"]
+mod hit;
+
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
 use std::sync::{Arc, RwLock};
 use std::thread;
 use std::time::Instant;
 
+use criterion::{BatchSize, Criterion};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 const ENTRIES: u64 = 200_000;
 const LOOKUPS: usize = 1 << 20;
-/// The caches take turns; what is printed is the median of the rounds.
-const ROUNDS: usize = 5;
+/// How many of those that are put in and taken out again are there at once.
+const HELD: usize = 1000;
 const SHARDS: usize = 8;
 const WEIGHT: u64 = 300;
 
@@ -77,49 +82,60 @@ impl Table for Shards {
 }
 
 fn main() {
-    let orders = [order(1, None), order(2, None)];
-    let zipf = [order(3, Some(0.99)), order(4, Some(0.99))];
-    let names = ["insert", "get, uniform", "get, zipf", "get, zipf, 2 threads", "remove"];
-    let mut rounds: Vec<[[f64; 5]; 2]> = Vec::new();
-    for _ in 0..ROUNDS {
-        let cache = Cache::with_weighter(ENTRIES as usize, ENTRIES * WEIGHT * 13 / 10, Bytes);
-        let map = Shards { hasher: RandomState::new(), maps: Default::default() };
-        rounds.push([measure(&cache, &orders, &zipf), measure(&map, &orders, &zipf)]);
-    }
-    println!("{:<22} quick_cache   map   ratio", "median, ns");
-    for (at, name) in names.iter().enumerate() {
-        let [cache, map] = [0, 1].map(|table| median(rounds.iter().map(|round| round[table][at])));
-        let ratio = median(rounds.iter().map(|round| round[0][at] / round[1][at]));
-        println!("{name:<22} {cache:11.0} {map:5.0} {ratio:7.2}");
-    }
+    let mut criterion = Criterion::default().configure_from_args();
+    hit::measure(&mut criterion);
+    let (uniform, zipf) = (order(1, None), [order(3, Some(0.99)), order(4, Some(0.99))]);
+    let cache = Cache::with_weighter(ENTRIES as usize, ENTRIES * WEIGHT * 13 / 10, Bytes);
+    measure(&mut criterion, "quick_cache", &cache, &uniform, &zipf);
+    let map = Shards { hasher: RandomState::new(), maps: Default::default() };
+    measure(&mut criterion, "a map", &map, &uniform, &zipf);
+    criterion.final_summary();
 }
 
-fn measure(table: &impl Table, uniform: &[Vec<Key>; 2], zipf: &[Vec<Key>; 2]) -> [f64; 5] {
-    let fresh: Vec<_> = (0..ENTRIES).map(|at| (key(at), Arc::new([0; 200]))).collect();
-    let gone: Vec<_> = (0..ENTRIES).step_by(3).map(key).collect();
-    let insert = each(ENTRIES as usize, || fresh.into_iter().for_each(|(key, fact)| table.insert(key, fact)));
-    let [one, skewed] = [&uniform[0], &zipf[0]].map(|keys| each(LOOKUPS, || look(table, keys)));
-    let two = each(LOOKUPS, || {
-        thread::scope(|scope| zipf.iter().for_each(|keys| drop(scope.spawn(|| look(table, keys)))));
+fn measure(criterion: &mut Criterion, name: &str, table: &impl Table, uniform: &[Key], zipf: &[Vec<Key>; 2]) {
+    let fact: Fact = Arc::new([0; 200]);
+    (0..ENTRIES).for_each(|at| table.insert(key(at), Arc::clone(&fact)));
+    let mut group = criterion.benchmark_group(name);
+    for (what, keys) in [("get, uniform", uniform), ("get, zipf", &zipf[0])] {
+        let mut keys = keys.iter().cycle();
+        group.bench_function(what, |bencher| bencher.iter(|| keys.next().map(|key| get(table, key))));
+    }
+    group.bench_function("get, zipf, 2 threads", |bencher| {
+        bencher.iter_custom(|count| {
+            let start = Instant::now();
+            thread::scope(|scope| {
+                for keys in zipf {
+                    scope.spawn(move || {
+                        keys.iter().cycle().zip(0..count).for_each(|(key, _)| get(table, key))
+                    });
+                }
+            });
+            start.elapsed()
+        });
     });
-    let remove = each(gone.len(), || gone.iter().for_each(|key| table.remove(key)));
-    [insert, one, skewed, two, remove]
+    let mut ends = (ENTRIES..).map(key);
+    group.bench_function("insert, then remove another", |bencher| {
+        let mut held = VecDeque::new();
+        let next = || ends.next().unwrap();
+        bencher.iter_batched(
+            next,
+            |key| {
+                held.push_back(key.clone());
+                table.insert(key, Arc::clone(&fact));
+                if held.len() > HELD
+                    && let Some(oldest) = held.pop_front()
+                {
+                    table.remove(&oldest);
+                }
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
 }
 
-fn look(table: &impl Table, keys: &[Key]) {
-    assert_eq!(keys.iter().filter(|key| black_box(table.get(key)).is_none()).count(), 0, "everything fits");
-}
-
-fn each(count: usize, work: impl FnOnce()) -> f64 {
-    let start = Instant::now();
-    work();
-    start.elapsed().as_secs_f64() * 1e9 / count as f64
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+fn get(table: &impl Table, key: &Key) {
+    assert!(black_box(table.get(key)).is_some(), "everything fits");
 }
 
 fn key(at: u64) -> Key {

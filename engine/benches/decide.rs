@@ -1,5 +1,4 @@
-//! How long a decision takes: `cargo bench -p doorward-engine --bench decide`, on a quiet machine.
-#![expect(clippy::disallowed_methods, reason = "a stopwatch reads the clock")]
+//! How long a decision takes: `cargo bench -p doorward-engine --bench decide`, on a quiet machine. One that allocates fails.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot begin ends")]
 #![expect(dead_code, unused_imports, reason = "the tests' worlds hold more than is measured")]
 
@@ -9,18 +8,20 @@ mod compiled;
 mod support;
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
 
+use criterion::Criterion;
 use doorward_engine::decide::decide;
 
 use self::compiled::Compiled;
 use self::support::scenario;
 
-/// Short enough to pass between two interruptions; the best of many runs is what a decision takes.
-const ROUNDS: u32 = 1000;
-const RUNS: u32 = 3000;
-
 fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    decisions(&mut criterion);
+    criterion.final_summary();
+}
+
+fn decisions(criterion: &mut Criterion) {
     let grants: Vec<_> = (0..50).map(|n| format!("\"agent/agent-{n}\" = true")).collect();
     let file = format!(
         r#"
@@ -49,18 +50,19 @@ fn main() {
     );
     let scenario = scenario::parse(&file).unwrap();
     let compiled = Compiled::over(&scenario.world);
+    let now = scenario.world.now;
+    let mut group = criterion.benchmark_group("decide");
     for check in &scenario.checks {
-        let best = (0..RUNS).map(|_| {
-            compiled.with(&check.ask, |facts, question| {
-                let start = Instant::now();
-                for _ in 0..ROUNDS {
-                    black_box(decide(black_box(facts), black_box(question), black_box(scenario.world.now)));
-                }
-                start.elapsed()
-            })
+        let measured = compiled.with(&check.ask, |facts, question| {
+            let allocated = allocation_counter::measure(|| {
+                black_box(decide(black_box(facts), black_box(question), now));
+            });
+            assert_eq!(allocated.count_total, 0, "{}", check.name);
+            group.bench_function(&check.name, |bencher| {
+                bencher.iter(|| decide(black_box(facts), black_box(question), black_box(now)));
+            });
         });
-        let best: Duration = best.map(Result::unwrap).min().unwrap();
-        let nanos = best.as_secs_f64() * 1e9 / f64::from(ROUNDS);
-        println!("{:<26} {nanos:6.1} ns", check.name);
+        measured.unwrap();
     }
+    group.finish();
 }
