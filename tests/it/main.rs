@@ -38,6 +38,7 @@ mod lists;
 mod matrix;
 mod members;
 mod oidc;
+mod pieces;
 mod questions;
 mod raw;
 mod readiness;
