@@ -73,10 +73,10 @@ impl<S: Snapshots> Resolver<S> {
 
     /// The facts for those of many questions whose facts are at hand, all of one lease. The others are to be asked for one
     /// by one.
-    pub async fn at_hand(&self, asking: &[Asking<'_>]) -> AtHand {
-        let asked: Vec<_> = asking.iter().map(Asking::asked).collect();
+    pub async fn at_hand<'a>(&self, asking: impl Iterator<Item = Asking<'a>> + Clone + Send) -> AtHand {
+        let asked: Vec<_> = asking.clone().map(|asking| asking.asked()).collect();
         let mut at_hand = self.snapshots.at_hand(&asked).await;
-        for (asking, own) in asking.iter().zip(&mut at_hand.own) {
+        for (asking, own) in asking.zip(&mut at_hand.own) {
             if let Some(own) = own {
                 prove(asking.subject, &mut own.subject);
             }
@@ -95,11 +95,11 @@ impl<S: Snapshots> Resolver<S> {
     }
 
     /// The same for questions about one tenant.
-    pub async fn together(&self, asking: &[Asking<'_>]) -> AtHand {
-        let at_hand = self.at_hand(asking).await;
+    pub async fn together<'a>(&self, mut asking: impl Iterator<Item = Asking<'a>> + Clone + Send) -> AtHand {
+        let at_hand = self.at_hand(asking.clone()).await;
         let is_there = at_hand.shared.first().is_some_and(|shared| shared.tenant.is_some())
             && at_hand.own.iter().all(Option::is_some);
-        if let Some(asking) = asking.first().filter(|_| is_there && trace::is_recorded()) {
+        if let Some(asking) = asking.next().filter(|_| is_there && trace::is_recorded()) {
             trace::tenant(asking.tenant.as_str());
         }
         at_hand

@@ -120,8 +120,8 @@ impl<B: Backend> Service<B> {
         if !questions.iter().any(|(inquiry, _)| stands(inquiry)) {
             return questions.iter().map(|_| AtOnce::Later { doubted: false }).collect();
         }
-        let asking: Vec<_> = questions.iter().map(|(inquiry, item)| inquiry.asking(item)).collect();
-        let mut at_hand = self.resolver.at_hand(&asking).await;
+        let asking = questions.iter().map(|(inquiry, item)| inquiry.asking(item));
+        let mut at_hand = self.resolver.at_hand(asking).await;
         for ((inquiry, _), own) in questions.iter().zip(&mut at_hand.own) {
             if !stands(inquiry) {
                 *own = None;
@@ -174,8 +174,8 @@ impl<B: Backend> Service<B> {
         items: Vec<Item>,
     ) -> Result<Checked<Vec<Decision>>, Error> {
         self.may_ask(caller, Operation::BatchCheckAccess, &inquiry).await?;
-        let asking: Vec<_> = items.iter().map(|item| inquiry.asking(item)).collect();
-        let at_hand = self.resolver.together(&asking).await;
+        let asking = items.iter().map(|item| inquiry.asking(item));
+        let at_hand = self.resolver.together(asking).await;
         let snapshot = at_hand.shared.first().filter(|_| at_hand.own.iter().all(Option::is_some));
         let Some(snapshot) = snapshot else {
             return Box::pin(self.batch_gathered(&inquiry, &items)).await;

@@ -47,7 +47,8 @@ impl<S: Snapshots> Leased<S> {
         let (near, mut at_hand) = (&self.memory.near, AtHand::nothing(asked.len()));
         let mut shared = Vec::new();
         let may_be_cached = |(_, asked): &(_, &Asked<'_>)| self.memory.may_answer(asked.freshness);
-        let mut questions: Vec<_> = asked.iter().enumerate().filter(may_be_cached).collect();
+        let mut questions = Vec::with_capacity(asked.len());
+        questions.extend(asked.iter().enumerate().filter(may_be_cached));
         questions.sort_unstable_by_key(|(_, asked)| asked.tenant);
         for questions in questions.chunk_by(|(_, one), (_, other)| one.tenant == other.tenant) {
             let Some(view) = questions.first().and_then(|(_, asked)| self.memory.views.get(asked.tenant))
