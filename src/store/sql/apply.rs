@@ -14,17 +14,16 @@ use doorward_engine::instant::Instant;
 use doorward_engine::member::{Invitation, SecretHash};
 use doorward_engine::resource::Resource;
 use doorward_engine::status::ResourceStatus;
-use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseTransaction, DbErr, Insert, IntoActiveModel,
     Update, Value,
 };
 
-use super::entity::{api_key, catalogue, invitation, resource};
+use super::entity::{self, Cells, Row, api_key, catalogue, invitation, resource};
 use super::{Dialect, StoreError, corrupt, rows};
 
-/// Rows of one INSERT: with twelve columns a fifth of the parameters that SQLite allows.
-const ROWS_MAX: usize = 500;
+/// Rows of one INSERT: they are one parameter, of a megabyte or two.
+const ROWS_MAX: usize = 10_000;
 
 /// Where and when changes are written.
 pub(super) struct Place<'a> {
@@ -103,7 +102,7 @@ pub(super) async fn apply(place: &Place<'_>, changes: &[Change]) -> Result<(), A
     member::write(place, &sorted.members).await?;
     place.resources(&sorted.resources).await?;
     place.invitations(&sorted.invitations).await?;
-    grant::write(place, &sorted.grants).await?;
+    grant::write(place, &sorted.grants, &sorted.members).await?;
     place.keys(&sorted.keys).await?;
     place.catalogues(&sorted.catalogues).await?;
     credential::write(place, &sorted.credentials).await?;
@@ -124,7 +123,7 @@ impl Place<'_> {
                 Some(_) => self.update::<resource::ActiveModel>(row.into_active_model().reset_all()).await?,
             }
         }
-        self.insert(new, None).await
+        self.insert(&new, "").await
     }
 
     /// The old ones first: a member has one LIVE invitation.
@@ -142,7 +141,7 @@ impl Place<'_> {
                 }
             }
         }
-        self.insert(new, None).await
+        self.insert(&new, "").await
     }
 
     async fn keys(
@@ -152,7 +151,7 @@ impl Place<'_> {
         for (before, after, secret) in differences {
             let row = rows::api_key_row(self.tenant, after, *secret, self.revision)?;
             match (before, secret) {
-                (None, Some(_)) => self.insert(vec![row], None).await?,
+                (None, Some(_)) => self.insert_one(row.into_active_model()).await?,
                 (None, None) => {
                     return Err(corrupt("no secret came with the new api_key", &after.id));
                 }
@@ -178,35 +177,28 @@ impl Place<'_> {
                 document: (*document).to_owned(),
                 applied_us: self.now.micros(),
             };
-            self.insert(vec![row], None).await?;
+            self.insert_one(row.into_active_model()).await?;
         }
         Ok(())
     }
 
-    /// Inserts rows, [`ROWS_MAX`] a statement.
-    pub(super) async fn insert<M, A>(
-        &self,
-        rows: Vec<M>,
-        on_conflict: Option<OnConflict>,
-    ) -> Result<(), StoreError>
-    where
-        M: IntoActiveModel<A>,
-        A: ActiveModelTrait,
-    {
-        let mut rows = rows.into_iter();
-        loop {
-            let chunk: Vec<M> = rows.by_ref().take(ROWS_MAX).collect();
-            if chunk.is_empty() {
-                return Ok(());
-            }
-            let wanted = chunk.len();
-            let mut insert = Insert::many(chunk);
-            if let Some(on_conflict) = &on_conflict {
-                insert = insert.on_conflict(on_conflict.clone());
-            }
-            let written = insert.exec_without_returning(self.transaction).await.map_err(write_error)?;
-            exactly::<A>(wanted, written)?;
+    /// Inserts rows of one kind, [`ROWS_MAX`] a statement.
+    ///
+    /// `on_conflict`: what is to happen where a row is there already; empty: that is an error.
+    pub(super) async fn insert<M: Row>(&self, rows: &[M], on_conflict: &str) -> Result<(), StoreError> {
+        let sql = entity::insert::<M>(self.dialect, on_conflict);
+        for rows in rows.chunks(ROWS_MAX) {
+            let cells = Cells::of(rows).map_err(|error| corrupt("no JSON can be made of rows of", error))?;
+            let written = self.execute_any(&sql, std::iter::once(cells.into())).await?;
+            hit_all(M::TABLE, rows.len(), written)?;
         }
+        Ok(())
+    }
+
+    /// Inserts one row, whose values may be long.
+    pub(super) async fn insert_one<A: ActiveModelTrait>(&self, row: A) -> Result<(), StoreError> {
+        let written = Insert::one(row).exec_without_returning(self.transaction).await.map_err(write_error)?;
+        exactly::<A>(1, written)
     }
 
     /// Updates the row of that primary key.

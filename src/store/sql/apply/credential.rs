@@ -31,7 +31,7 @@ pub(super) async fn write(place: &Place<'_>, differences: &[Difference<'_>]) -> 
             changed_rev: place.revision,
         };
         match before {
-            None => place.insert::<_, service_credential::ActiveModel>(vec![row], None).await?,
+            None => place.insert_one(row.into_active_model()).await?,
             Some(_) => {
                 place.update::<service_credential::ActiveModel>(row.into_active_model().reset_all()).await?;
             }
@@ -68,5 +68,5 @@ async fn secrets(
         expires_us: secret.expires_at.map(|end| end.micros()),
         last_used_us: None,
     };
-    place.insert::<_, service_secret::ActiveModel>(new.map(row).collect(), None).await
+    place.insert(&new.map(row).collect::<Vec<_>>(), "").await
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use doorward_engine::id::{MemberId, ResourceRef};
 use doorward_engine::member::Grant;
-use sea_orm::sea_query::OnConflict;
 
 use super::{Place, hit_all, member};
-use crate::store::sql::entity::resource_grant;
 use crate::store::sql::rows::read::{list, listed};
 use crate::store::sql::{StoreError, rows};
+
+const REPLACE: &str = "ON CONFLICT (tenant_id, member_id, resource_type, resource_id) DO UPDATE \
+     SET expires_us = excluded.expires_us, changed_rev = excluded.changed_rev";
 
 /// A grant before and after; none: absent.
 pub(super) struct Difference<'a> {
@@ -19,7 +20,12 @@ pub(super) struct Difference<'a> {
     pub(super) after: Option<Grant>,
 }
 
-pub(super) async fn write(place: &Place<'_>, differences: &[Difference<'_>]) -> Result<(), StoreError> {
+/// `changed`: members whose rows have the revision already.
+pub(super) async fn write(
+    place: &Place<'_>,
+    differences: &[Difference<'_>],
+    changed: &[member::Difference<'_>],
+) -> Result<(), StoreError> {
     let mut kept = Vec::new();
     let mut gone = Vec::new();
     for difference in differences {
@@ -32,17 +38,14 @@ pub(super) async fn write(place: &Place<'_>, differences: &[Difference<'_>]) -> 
             (None, None) => {}
         }
     }
-    let members: BTreeSet<&str> = differences.iter().map(|difference| difference.member.as_str()).collect();
-    place.insert::<_, resource_grant::ActiveModel>(kept, Some(replace())).await?;
+    let mut members: BTreeSet<&str> =
+        differences.iter().map(|difference| difference.member.as_str()).collect();
+    for (_, after) in changed {
+        members.remove(after.id.as_str());
+    }
+    place.insert(&kept, REPLACE).await?;
     remove(place, &gone).await?;
     member::touch(place, &members).await
-}
-
-fn replace() -> OnConflict {
-    use resource_grant::Column::{ChangedRev, ExpiresUs, MemberId, ResourceId, ResourceType, TenantId};
-    OnConflict::columns([TenantId, MemberId, ResourceType, ResourceId])
-        .update_columns([ExpiresUs, ChangedRev])
-        .to_owned()
 }
 
 async fn remove(place: &Place<'_>, gone: &[[&str; 3]]) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use doorward_engine::status::{InvitationStatus, MemberStatus};
 use sea_orm::{ActiveModelTrait, IntoActiveModel, Value};
 
 use super::{Place, hit_all, section};
-use crate::store::sql::entity::{member, member_person};
+use crate::store::sql::entity::member;
 use crate::store::sql::rows::read::{list, listed};
 use crate::store::sql::{StoreError, corrupt, rows};
 
@@ -40,7 +40,7 @@ async fn write_rows(place: &Place<'_>, differences: &[Difference<'_>]) -> Result
         }
     }
     touch(place, &touched).await?;
-    place.insert::<_, member::ActiveModel>(new, None).await
+    place.insert(&new, "").await
 }
 
 /// Marks members as changed.
@@ -69,7 +69,7 @@ async fn write_persons(place: &Place<'_>, differences: &[Difference<'_>]) -> Res
             persons.push(rows::person_row(place.tenant, after));
         }
     }
-    place.insert::<_, member_person::ActiveModel>(persons, None).await
+    place.insert(&persons, "").await
 }
 
 fn person(member: &Member) -> impl PartialEq + '_ {

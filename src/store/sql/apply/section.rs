@@ -1,13 +1,14 @@
 //! Writes the section values of members: what differs, over all members at once.
 
 use doorward_engine::status::MemberStatus;
-use sea_orm::sea_query::OnConflict;
 
 use super::member::Difference;
 use super::{Place, hit_all};
-use crate::store::sql::entity::member_section;
 use crate::store::sql::rows::read::{list, listed};
 use crate::store::sql::{StoreError, rows};
+
+const REPLACE: &str = "ON CONFLICT (tenant_id, member_id, section) DO UPDATE \
+     SET is_on = excluded.is_on, origin = excluded.origin, changed_rev = excluded.changed_rev";
 
 /// Those of a DELETED member are removed with the rest of what they had.
 pub(super) async fn write(place: &Place<'_>, differences: &[Difference<'_>]) -> Result<(), StoreError> {
@@ -26,13 +27,8 @@ pub(super) async fn write(place: &Place<'_>, differences: &[Difference<'_>]) -> 
             .filter(|key| !after.sections.contains_key(*key));
         reset.extend(gone.map(|section| [after.id.as_str(), section.as_str()]));
     }
-    place.insert::<_, member_section::ActiveModel>(set, Some(replace())).await?;
+    place.insert(&set, REPLACE).await?;
     remove(place, &reset).await
-}
-
-fn replace() -> OnConflict {
-    use member_section::Column::{ChangedRev, IsOn, MemberId, Origin, Section, TenantId};
-    OnConflict::columns([TenantId, MemberId, Section]).update_columns([IsOn, Origin, ChangedRev]).to_owned()
 }
 
 async fn remove(place: &Place<'_>, reset: &[[&str; 2]]) -> Result<(), StoreError> {

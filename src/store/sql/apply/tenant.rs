@@ -27,7 +27,7 @@ pub(super) async fn write(place: &Place<'_>, differences: &[Difference<'_>]) -> 
 /// On Postgres the insert waits for a transaction that is about to take or to free the same slug.
 async fn create(place: &Place<'_>, tenant: &Tenant) -> Result<(), ApplyError> {
     let row = rows::tenant_row(tenant, place.revision)?;
-    place.insert::<_, tenant::ActiveModel>(vec![row], None).await?;
+    place.insert_one(row.into_active_model()).await?;
     let sql = "INSERT INTO tenant_slug (tenant_id, slug) VALUES ($1, $2) ON CONFLICT (slug) DO NOTHING";
     match place.execute(sql, [tenant.slug.as_str().into()]).await? {
         0 => Err(ApplyError::SlugTaken),

@@ -21,8 +21,7 @@ pub(super) async fn append(
 ) -> Result<(), StoreError> {
     let actor = state.actor.as_ref().map(|actor| actor.id.to_string());
     let parts = audit::parts(changes);
-    let changes =
-        audit::changes(changes).map_err(|error| StoreError::Corrupt(error.to_string()))?.to_string();
+    let changes = audit::changes(changes).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     let link = Link {
         tenant: place.tenant,
         revision: state.next().0,
@@ -52,7 +51,7 @@ pub(super) async fn append(
         parts: audit::parts_text(&parts),
         changes,
     };
-    place.insert::<_, change_log::ActiveModel>(vec![row], None).await?;
+    place.insert_one(row.into_active_model()).await?;
     let head = tenant_rev::Model { tenant_id: place.tenant.to_owned(), rev: place.revision, hash };
     place.update::<tenant_rev::ActiveModel>(head.into_active_model().reset_all()).await
 }
@@ -67,5 +66,5 @@ pub(super) async fn post(place: &Place<'_>, letters: &[Letter]) -> Result<(), St
         created_us: place.now.micros(),
         member_id: Some(letter.member.to_string()),
     };
-    place.insert::<_, outbox::ActiveModel>(letters.iter().map(row).collect(), None).await
+    place.insert(&letters.iter().map(row).collect::<Vec<_>>(), "").await
 }
