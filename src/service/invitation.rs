@@ -38,6 +38,8 @@ pub struct Invitee {
     pub path: String,
     /// Their member id; none: a fresh one.
     pub id: Option<MemberId>,
+    /// Who they are, where that is known already: they begin ACTIVE, without a token.
+    pub user: Option<UserId>,
     /// Their address.
     pub email: Email,
     /// Their role.
@@ -53,9 +55,9 @@ pub struct Invitee {
 /// A person who was invited, with the token where it is shown.
 #[derive(Debug)]
 pub struct Invited {
-    /// The member, PENDING.
+    /// The member, PENDING, or ACTIVE where they are known.
     pub member: Member,
-    /// The token; none where the call is a repetition, or writes nothing.
+    /// The token; none where the call is a repetition, writes nothing, or they are known.
     pub token: Option<SecretString>,
 }
 
@@ -72,6 +74,11 @@ struct Post {
 }
 
 impl Drawn {
+    /// A token for somebody who has to accept; none for who is known.
+    fn draw_for(invitee: &Invitee) -> Result<Option<Self>, Error> {
+        if invitee.user.is_some() { Ok(None) } else { Self::draw().map(Some) }
+    }
+
     fn draw() -> Result<Self, Error> {
         let token = SecretString::from(format!("{PREFIX}{}", secret::hex(&keys::random()?)));
         let hash = secret::hash(token.expose_secret());
@@ -90,11 +97,11 @@ impl<B: Backend> Service<B> {
         tenant: TenantId,
         invitee: Invitee,
     ) -> Result<Done<Invited>, Error> {
-        let (drawn, post) = (Drawn::draw()?, self.post());
-        let token = shown(&call, &drawn);
+        let (drawn, post) = (Drawn::draw_for(&invitee)?, self.post());
+        let token = drawn.as_ref().and_then(|drawn| shown(&call, drawn));
         let needs = invitation_needs(std::slice::from_ref(&invitee));
         let plan = move |admin: &TenantAdmin, draft: &mut Draft<'_>| {
-            invite(admin, draft, &post, &invitee, &drawn, 1)
+            invite(admin, draft, &post, &invitee, drawn.as_ref(), 1)
         };
         let done = self.as_admin(call, Operation::InviteMember, tenant, needs, plan).await?;
         let token = token.filter(|_| !done.replayed());
@@ -112,14 +119,15 @@ impl<B: Backend> Service<B> {
         invitees: Vec<Invitee>,
     ) -> Result<Done<Vec<Invited>>, Error> {
         let post = self.post();
-        let drawn: Vec<_> = invitees.iter().map(|_| Drawn::draw()).collect::<Result<_, _>>()?;
-        let tokens: Vec<_> = drawn.iter().map(|drawn| shown(&call, drawn)).collect();
+        let drawn: Vec<_> = invitees.iter().map(Drawn::draw_for).collect::<Result<_, _>>()?;
+        let tokens: Vec<_> =
+            drawn.iter().map(|drawn| drawn.as_ref().and_then(|drawn| shown(&call, drawn))).collect();
         let needs = invitation_needs(&invitees);
         let plan = move |admin: &TenantAdmin, draft: &mut Draft<'_>| {
             draft.compare_tenant_revision()?;
             let seats = u64::try_from(invitees.len()).unwrap_or(u64::MAX);
             let each = invitees.iter().zip(&drawn);
-            each.map(|(invitee, drawn)| invite(admin, draft, &post, invitee, drawn, seats)).collect()
+            each.map(|(invitee, drawn)| invite(admin, draft, &post, invitee, drawn.as_ref(), seats)).collect()
         };
         let done: Done<Vec<Member>> =
             self.as_admin(call, Operation::BatchInviteMembers, tenant, needs, plan).await?;
@@ -215,6 +223,7 @@ fn needs_of(member: &MemberId) -> Needs {
 fn invitation_needs(invitees: &[Invitee]) -> Needs {
     Needs {
         members: invitees.iter().filter_map(|invitee| invitee.id.clone()).collect(),
+        users: invitees.iter().filter_map(|invitee| invitee.user.clone()).collect(),
         emails: invitees.iter().map(|invitee| invitee.email.clone()).collect(),
         resources: invitees.iter().flat_map(|invitee| &invitee.grants).map(|(on, _)| on.clone()).collect(),
         seats: true,
@@ -222,13 +231,13 @@ fn invitation_needs(invitees: &[Invitee]) -> Needs {
     }
 }
 
-/// `seats`: how many the whole request takes.
+/// `drawn`: none for who is known. `seats`: how many the whole request takes.
 fn invite(
     admin: &TenantAdmin,
     draft: &mut Draft<'_>,
     post: &Post,
     invitee: &Invitee,
-    drawn: &Drawn,
+    drawn: Option<&Drawn>,
     seats: u64,
 ) -> Result<Member, Error> {
     draft.grow()?;
@@ -248,6 +257,9 @@ fn invite(
     if draft.state.emails.contains_key(&invitee.email.key()) {
         return Err(Error::AlreadyExists(Taken::Email));
     }
+    if invitee.user.as_ref().is_some_and(|user| draft.state.users.contains_key(user)) {
+        return Err(Error::AlreadyExists(Taken::User));
+    }
     let id = match &invitee.id {
         Some(id) => id.clone(),
         None => fresh_id(MemberId::parse)?,
@@ -258,19 +270,21 @@ fn invite(
     draft.fits(Limited::Seats, draft.limits()?.members, draft.state.seats, seats)?;
     let member = Member {
         id,
-        user_id: None,
+        user_id: invitee.user.clone(),
         email: Some(invitee.email.clone()),
         display_name: invitee.display_name.clone(),
         role: invitee.role,
-        status: MemberStatus::Pending,
+        status: if drawn.is_some() { MemberStatus::Pending } else { MemberStatus::Active },
         sections,
         created_at: draft.now(),
-        invitation_expires_at: Some(draft.now().plus_seconds(post.seconds)),
+        invitation_expires_at: drawn.map(|_| draft.now().plus_seconds(post.seconds)),
         person_version: 1,
         revision: draft.state.next(),
     };
     let member = draft.put_member(None, member);
-    post.send(draft, &member, drawn)?;
+    if let Some(drawn) = drawn {
+        post.send(draft, &member, drawn)?;
+    }
     for (resource, grant) in &invitee.grants {
         draft.put_grant(&member.id, resource, Some(*grant));
     }

@@ -90,6 +90,7 @@ operations! {
     SetSectionDefaults: Admin,
     ApplySectionDefaults: Admin,
     RegisterResource: Admin or Resources,
+    BatchRegisterResources: Admin or Resources,
     UpdateResource: Admin or Resources,
     ActivateResource: Admin or Resources,
     DeactivateResource: Admin or Resources,

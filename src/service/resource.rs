@@ -55,8 +55,33 @@ impl<B: Backend> Service<B> {
             resources_of: Some(new.kind.clone()),
             ..Needs::default()
         };
-        let plan = move |_: &TenantAdmin, draft: &mut Draft<'_>| register(draft, new);
+        let plan = move |_: &TenantAdmin, draft: &mut Draft<'_>| register(draft, new, 1);
         self.as_admin(call, Operation::RegisterResource, tenant, needs, plan).await
+    }
+
+    /// Registers many resources of one type: all of them or none. Grows.
+    ///
+    /// # Errors
+    /// As [`Self::register_resource`].
+    pub async fn batch_register_resources(
+        &self,
+        call: Call,
+        tenant: TenantId,
+        kind: TypeKey,
+        new: Vec<NewResource>,
+    ) -> Result<Done<Vec<Resource>>, Error> {
+        let named = |id: &ResourceId| ResourceRef { kind: kind.clone(), id: id.clone() };
+        let needs = Needs {
+            resources: new.iter().filter_map(|new| new.id.as_ref().map(named)).collect(),
+            resources_of: Some(kind.clone()),
+            ..Needs::default()
+        };
+        let plan = move |_: &TenantAdmin, draft: &mut Draft<'_>| {
+            draft.compare_tenant_revision()?;
+            let wanted = u64::try_from(new.len()).unwrap_or(u64::MAX);
+            new.into_iter().map(|new| register(draft, new, wanted)).collect()
+        };
+        self.as_admin(call, Operation::BatchRegisterResources, tenant, needs, plan).await
     }
 
     /// Changes a resource's name or tags.
@@ -206,7 +231,8 @@ fn known_type(draft: &Draft<'_>, kind: &TypeKey) -> Result<(), Error> {
     violation.map_or(Ok(()), |violation| Err(violation.into()))
 }
 
-fn register(draft: &mut Draft<'_>, new: NewResource) -> Result<Resource, Error> {
+/// `wanted`: how many of its type the whole request registers.
+fn register(draft: &mut Draft<'_>, new: NewResource, wanted: u64) -> Result<Resource, Error> {
     known_type(draft, &new.kind)?;
     let id = new.id.map_or_else(|| fresh_id(ResourceId::parse), Ok)?;
     let reference = ResourceRef { kind: new.kind, id };
@@ -216,7 +242,7 @@ fn register(draft: &mut Draft<'_>, new: NewResource) -> Result<Resource, Error> 
     draft.grow()?;
     let limit = draft.limits()?.resources.get(&reference.kind).copied();
     let what = Limited::Resources(reference.kind.clone());
-    draft.fits(what, limit, draft.state.resource_count, 1)?;
+    draft.fits(what, limit, draft.state.resource_count, wanted)?;
     let resource = Resource {
         reference,
         name: new.name,
@@ -284,13 +310,13 @@ mod tests {
     }
 
     fn registering(state: &State, new: NewResource) -> String {
-        reason(plan(state, |_, draft| register(draft, new)))
+        reason(plan(state, |_, draft| register(draft, new, 1)))
     }
 
     #[test]
     fn a_new_resource_is_active_and_has_an_id_of_its_own() {
         let state = state();
-        let registered = || plan(&state, |_, draft| register(draft, new(None))).unwrap().answer;
+        let registered = || plan(&state, |_, draft| register(draft, new(None), 1)).unwrap().answer;
         let (one, other) = (registered(), registered());
         assert_eq!((one.status, one.revision, one.created_at), (ResourceStatus::Active, Revision(8), NOW));
         assert_ne!(one.reference, other.reference);
@@ -316,6 +342,9 @@ mod tests {
         assert_eq!(registering(&state, new(None)), "done");
         state.resource_count = 2;
         assert_eq!(registering(&state, new(None)), "2 of 2");
+        state.resource_count = 1;
+        let two = plan(&state, |_, draft| register(draft, new(None), 2));
+        assert_eq!(reason(two), "1 of 2");
     }
 
     #[test]

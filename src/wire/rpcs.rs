@@ -137,6 +137,7 @@ access_service! {
     set_section_defaults: SetSectionDefaults(SetSectionDefaultsRequest) -> SetSectionDefaultsResponse by section::set_section_defaults;
     apply_section_defaults: ApplySectionDefaults(ApplySectionDefaultsRequest) -> ApplySectionDefaultsResponse by section::apply_section_defaults;
     register_resource: RegisterResource(RegisterResourceRequest) -> RegisterResourceResponse by resource::register_resource;
+    batch_register_resources: BatchRegisterResources(BatchRegisterResourcesRequest) -> BatchRegisterResourcesResponse by resource::batch_register_resources;
     update_resource: UpdateResource(UpdateResourceRequest) -> UpdateResourceResponse by resource::update_resource;
     activate_resource: ActivateResource(ActivateResourceRequest) -> ActivateResourceResponse by resource::activate_resource;
     deactivate_resource: DeactivateResource(DeactivateResourceRequest) -> DeactivateResourceResponse by resource::deactivate_resource;

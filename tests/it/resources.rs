@@ -1,5 +1,7 @@
 //! Promises of the resource RPCs: a resource's registration, name and tags, pause and end, and its plan's limit.
 
+mod batch;
+
 use std::collections::BTreeMap;
 
 use doorward::proto;

@@ -11,8 +11,14 @@ use super::*;
 use crate::caller::TenantKey;
 use crate::service::member::sample::{NOW, key, state, user};
 
-const RESOURCES: [&str; 5] =
-    ["RegisterResource", "UpdateResource", "ActivateResource", "DeactivateResource", "DeleteResource"];
+const RESOURCES: [&str; 6] = [
+    "RegisterResource",
+    "BatchRegisterResources",
+    "UpdateResource",
+    "ActivateResource",
+    "DeactivateResource",
+    "DeleteResource",
+];
 const IDENTITY: [&str; 3] = ["AcceptInvitation", "ActivateMember", "UpdateMember"];
 const CHECKS: [&str; 3] = ["CheckAccess", "BatchCheckAccess", "StreamCheckAccess"];
 const PLATFORM: [&str; 14] = [

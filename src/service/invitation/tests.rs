@@ -22,6 +22,7 @@ fn invitee(name: &str) -> Invitee {
     Invitee {
         path: "invitees[3].".to_owned(),
         id: Some(id(name)),
+        user: None,
         email: Email::parse(&format!("{name}@example.com")).unwrap(),
         role: Role::User,
         display_name: None,
@@ -35,7 +36,7 @@ fn agent(name: &str) -> ResourceRef {
 }
 
 fn inviting(state: &State, invitee: &Invitee) -> Result<Planned<Member>, Error> {
-    plan(state, |by, draft| invite(by, draft, &post(), invitee, &Drawn::draw()?, 1))
+    plan(state, |by, draft| invite(by, draft, &post(), invitee, Some(&Drawn::draw()?), 1))
 }
 
 fn live(member: &str, byte: u8) -> Invitation {
@@ -86,7 +87,8 @@ fn only_sections_with_a_toggle_are_named() {
 fn the_letter_holds_the_token_sealed_and_nothing_else_does() {
     let state = state();
     let drawn = Drawn::draw().unwrap();
-    let planned = plan(&state, |by, draft| invite(by, draft, &post(), &invitee("eve"), &drawn, 1)).unwrap();
+    let planned =
+        plan(&state, |by, draft| invite(by, draft, &post(), &invitee("eve"), Some(&drawn), 1)).unwrap();
     let token = drawn.token.expose_secret();
     assert!(token.starts_with("dwi_") && token.len() == 68, "{token}");
     let letter = &planned.letters[0];
@@ -118,7 +120,7 @@ fn seats_are_counted_to_the_last_one() {
     state.seats = 5;
     assert_eq!(reason(inviting(&state, &invitee("eve"))), "5 of 5");
     state.seats = 4;
-    let two = plan(&state, |by, draft| invite(by, draft, &post(), &invitee("eve"), &Drawn::draw()?, 2));
+    let two = plan(&state, |by, draft| invite(by, draft, &post(), &invitee("eve"), Some(&Drawn::draw()?), 2));
     assert_eq!(reason(two), "4 of 5");
     // A limit below what is held takes nothing away, and lets nothing in.
     state.seats = 9;
@@ -137,6 +139,30 @@ fn addresses_and_ids_are_not_used_twice() {
     another.email = Email::parse("eve@example.com").unwrap();
     let fresh = inviting(&state, &another).unwrap().answer.id;
     assert_eq!(uuid::Uuid::parse_str(fresh.as_str()).unwrap().get_version_num(), 7);
+}
+
+#[test]
+fn who_is_known_begins_active_without_token_and_letter() {
+    let mut state = state();
+    let known = |user: Option<UserId>, role| Invitee { user, role, ..invitee("eve") };
+    let inviting = |state: &State, invitee: &Invitee| {
+        plan(state, |by, draft| invite(by, draft, &post(), invitee, Drawn::draw_for(invitee)?.as_ref(), 1))
+    };
+    for role in [Role::User, Role::Admin] {
+        let planned = inviting(&state, &known(Some(user("u-eve")), role)).unwrap();
+        assert_eq!(
+            (planned.answer.status, planned.answer.user_id),
+            (MemberStatus::Active, Some(user("u-eve")))
+        );
+        assert_eq!((planned.answer.invitation_expires_at, planned.letters.len()), (None, 0));
+        assert_eq!(kinds(&planned.changes), ["member"]);
+    }
+    assert_eq!(kinds(&inviting(&state, &known(None, Role::User)).unwrap().changes), ["member", "invitation"]);
+    state.users.insert(user("u-eve"), id("ben"));
+    assert_eq!(reason(inviting(&state, &known(Some(user("u-eve")), Role::User))), "User taken");
+    state.in_force = in_force(&with_limits("limits = { members = 5 }"));
+    state.seats = 5;
+    assert_eq!(reason(inviting(&state, &known(Some(user("u-amy")), Role::User))), "5 of 5");
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub(in crate::wire) async fn invite_member<B: Backend>(
         member_id: request.member_id,
         sections: request.sections,
         grants: request.grants,
+        user_id: request.user_id,
     };
     let invitee = fields.invitee("", invitee);
     let (tenant, control, invitee) = fields.all((tenant, control, invitee))?;
@@ -133,7 +134,7 @@ pub(in crate::wire) async fn activate_member<B: Backend>(
 impl Fields {
     /// Everyone whom a batch invites; nobody in it is anybody else in it.
     fn invitees(&mut self, invitees: Vec<proto::Invitee>) -> Option<Vec<Invitee>> {
-        let (mut emails, mut ids) = (BTreeSet::new(), BTreeSet::new());
+        let (mut emails, mut ids, mut users) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut parsed = Vec::with_capacity(invitees.len());
         for (at, invitee) in invitees.into_iter().enumerate() {
             let path = format!("invitees[{at}].");
@@ -144,6 +145,10 @@ impl Fields {
             let id = invitee.as_ref().and_then(|invitee| invitee.id.clone());
             if id.is_some_and(|id| !ids.insert(id)) {
                 self.wrong(format!("{path}member_id"), "is another invitee's: expected one each, or none");
+            }
+            let user = invitee.as_ref().and_then(|invitee| invitee.user.clone());
+            if user.is_some_and(|user| !users.insert(user)) {
+                self.wrong(format!("{path}user_id"), "is another invitee's: expected one each, or none");
             }
             parsed.push(invitee);
         }
@@ -156,6 +161,7 @@ impl Fields {
         let display_name =
             self.optional(format_args!("{path}display_name"), &invitee.display_name, Name::parse);
         let id = self.optional(format_args!("{path}member_id"), &invitee.member_id, MemberId::parse);
+        let user = self.optional(format_args!("{path}user_id"), &invitee.user_id, UserId::parse);
         let field = format!("{path}sections");
         if role == Some(Role::Admin) && !invitee.sections.is_empty() {
             self.wrong(&field, "is given for an ADMIN, who has every section: expected none");
@@ -165,6 +171,7 @@ impl Fields {
         Some(Invitee {
             path: path.to_owned(),
             id: id?,
+            user: user?,
             email: email?,
             role: role?,
             display_name: display_name?,

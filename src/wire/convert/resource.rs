@@ -1,6 +1,6 @@
 //! Resources on the wire.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use doorward_engine::id::{IdError, Name, ResourceId, ResourceRef, TenantId, TypeKey};
 use doorward_engine::resource::Resource;
@@ -28,7 +28,7 @@ pub(in crate::wire) async fn register_resource<B: Backend>(
     let kind = fields.parse("type", &request.r#type, TypeKey::parse);
     let id = fields.optional("resource_id", &request.resource_id, ResourceId::parse);
     let name = fields.parse("name", &request.name, Name::parse);
-    let tags = tags(&mut fields, request.tags);
+    let tags = tags(&mut fields, "tags", request.tags);
     let (control, tenant, kind, id, name, tags) = fields.all((control, tenant, kind, id, name, tags))?;
     let new = NewResource { kind, id, name, tags };
     let call = context.call(control);
@@ -36,6 +36,24 @@ pub(in crate::wire) async fn register_resource<B: Backend>(
     let tail = context.tail(tenant.as_str(), &done);
     let resource = Some(resource(&tenant, done.answer));
     Ok(answer!(RegisterResourceResponse { resource }, tail))
+}
+
+pub(in crate::wire) async fn batch_register_resources<B: Backend>(
+    context: Context<B>,
+    request: proto::BatchRegisterResourcesRequest,
+) -> Result<proto::BatchRegisterResourcesResponse, Error> {
+    let mut fields = Fields::default();
+    let control = fields.control(context.operation, &request);
+    let tenant = fields.parse("tenant_id", &request.tenant_id, TenantId::parse);
+    let kind = fields.parse("type", &request.r#type, TypeKey::parse);
+    let new = fields.list("resources", request.resources).zip(kind.as_ref());
+    let new = new.and_then(|(new, kind)| news(&mut fields, kind, new));
+    let (control, tenant, kind, new) = fields.all((control, tenant, kind, new))?;
+    let call = context.call(control);
+    let done = context.service.batch_register_resources(call, tenant.clone(), kind, new).await?;
+    let tail = context.tail(tenant.as_str(), &done);
+    let resources = done.answer.into_iter().map(|registered| resource(&tenant, registered)).collect();
+    Ok(answer!(BatchRegisterResourcesResponse { resources }, tail))
 }
 
 pub(in crate::wire) async fn update_resource<B: Backend>(
@@ -184,13 +202,37 @@ fn update(
         return None;
     }
     let name = if with_name { fields.parse("name", name, Name::parse).map(Some) } else { Some(None) };
-    let tags = if with_tags { tags(fields, new_tags).map(Some) } else { Some(None) };
+    let tags = if with_tags { tags(fields, "tags", new_tags).map(Some) } else { Some(None) };
     Some(ResourceUpdate { name: name?, tags: tags? })
 }
 
-fn tags(fields: &mut Fields, tags: BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+/// Every resource that a batch registers; none is named twice.
+fn news(fields: &mut Fields, kind: &TypeKey, all: Vec<proto::NewResource>) -> Option<Vec<NewResource>> {
+    let mut ids = BTreeSet::new();
+    let mut parsed = Vec::with_capacity(all.len());
+    for (at, new) in all.into_iter().enumerate() {
+        let path = format!("resources[{at}].");
+        let id = fields.optional(format_args!("{path}resource_id"), &new.resource_id, ResourceId::parse);
+        if let Some(Some(id)) = &id
+            && !ids.insert(id.clone())
+        {
+            fields.wrong(format!("{path}resource_id"), "is another one's: expected one each, or none");
+        }
+        let name = fields.parse(format_args!("{path}name"), &new.name, Name::parse);
+        let tags = tags(fields, &format!("{path}tags"), new.tags);
+        let new = |id| Some(NewResource { kind: kind.clone(), id, name: name?, tags: tags? });
+        parsed.push(id.and_then(new));
+    }
+    parsed.into_iter().collect()
+}
+
+fn tags(
+    fields: &mut Fields,
+    field: &str,
+    tags: BTreeMap<String, String>,
+) -> Option<BTreeMap<String, String>> {
     if tags.len() > TAGS_MAX {
-        fields.wrong("tags", format!("has {} entries: expected at most {TAGS_MAX}", tags.len()));
+        fields.wrong(field, format!("has {} entries: expected at most {TAGS_MAX}", tags.len()));
         return None;
     }
     let fits = |text: &str, chars: std::ops::RangeInclusive<usize>| {
@@ -200,12 +242,12 @@ fn tags(fields: &mut Fields, tags: BTreeMap<String, String>) -> Option<BTreeMap<
     for (key, value) in &tags {
         if !fits(key, 1..=TAG_KEY_CHARS_MAX) {
             let allowed = format!("expected 1 to {TAG_KEY_CHARS_MAX} characters");
-            fields.wrong("tags", format!("key {}: {allowed}, no control characters", echo(key)));
+            fields.wrong(field, format!("key {}: {allowed}, no control characters", echo(key)));
             is_whole = false;
         }
         if !fits(value, 0..=TAG_VALUE_CHARS_MAX) {
             let allowed = format!("expected at most {TAG_VALUE_CHARS_MAX} characters");
-            fields.wrong("tags", format!("value of {}: {allowed}, no control characters", echo(key)));
+            fields.wrong(field, format!("value of {}: {allowed}, no control characters", echo(key)));
             is_whole = false;
         }
     }

@@ -31,6 +31,47 @@ on_both!(a_batch_invites_everyone_in_one_revision, |server| {
     }
 });
 
+on_both!(who_is_known_is_let_in_at_once, |server| {
+    server.tenant("acme").await;
+    server.agent("acme", "a1").await;
+    server.user("acme", "ben").await;
+    let known = |member: &str, user: &str| proto::Invitee {
+        user_id: text(user),
+        grants: vec![grant("agent", "a1")],
+        ..invitee(member)
+    };
+    let mut operator = server.operator();
+    let both = batch(vec![known("amy", "u-amy"), invitee("cy")]);
+    let invited = operator.batch_invite_members(both).await.unwrap().into_inner().invited;
+    let told = |one: &proto::InvitedMember| {
+        let member = one.member.clone().unwrap();
+        let is_invited = !one.invitation_token.is_empty() && one.invitation_expire_time.is_some();
+        (member.status(), member.user_id, member.invitation_expire_time.is_some(), is_invited)
+    };
+    let (amy, cy) = (told(&invited[0]), told(&invited[1]));
+    assert_eq!(amy, (proto::MemberStatus::Active, text("u-amy"), false, false));
+    assert_eq!(cy, (proto::MemberStatus::Pending, String::new(), true, true));
+    assert_eq!(server.check("acme", "u-amy", "view", "agent", "a1").await.1, "RESOURCE_GRANTED");
+    assert_eq!(server.section("acme", "u-amy", "traces").await, "SECTION_GRANTED");
+
+    let before = tenant_revision(server).await;
+    refused(
+        operator.batch_invite_members(batch(vec![known("dan", "u-amy")])).await,
+        Code::AlreadyExists,
+        "USER_TAKEN",
+    );
+    let twice = batch(vec![known("dan", "u-dan"), known("eve", "u-dan")]);
+    invalid(operator.batch_invite_members(twice).await, &["invitees[1].user_id"]);
+    let strange = batch(vec![known("dan", "two words")]);
+    invalid(operator.batch_invite_members(strange).await, &["invitees[0].user_id"]);
+    assert_eq!(tenant_revision(server).await, before);
+
+    let one = proto::InviteMemberRequest { user_id: text("u-fay"), ..invite("fay") };
+    let answer = operator.invite_member(one).await.unwrap().into_inner();
+    assert_eq!((answer.invitation_token, answer.invitation_expire_time), (String::new(), None));
+    assert_eq!(server.section("acme", "u-fay", "traces").await, "SECTION_GRANTED");
+});
+
 on_both!(a_thousand_are_invited_and_a_thousand_and_one_are_not, |server| {
     server.tenant("acme").await;
     let many = |count: usize| batch((0..count).map(|at| invitee(&format!("m{at}"))).collect());

@@ -33,8 +33,14 @@ pub(super) const PLATFORMS: [&str; 8] = [
     "RevokeServiceCredential",
 ];
 const CHECKS: [&str; 3] = ["CheckAccess", "BatchCheckAccess", "StreamCheckAccess"];
-const RESOURCES: [&str; 5] =
-    ["RegisterResource", "UpdateResource", "ActivateResource", "DeactivateResource", "DeleteResource"];
+const RESOURCES: [&str; 6] = [
+    "RegisterResource",
+    "BatchRegisterResources",
+    "UpdateResource",
+    "ActivateResource",
+    "DeactivateResource",
+    "DeleteResource",
+];
 const IDENTITY: [&str; 3] = ["AcceptInvitation", "ActivateMember", "UpdateMember"];
 /// What an ACTIVE member does about themselves.
 const ONESELF: [&str; 7] = [

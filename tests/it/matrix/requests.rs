@@ -90,7 +90,9 @@ fn value(message: &str, field: &str, ids: Ids, validate_only: bool) -> Filled {
         ("CreateTenantRequest", "tenant_id") => Nothing,
         ("CreateTenantRequest", "slug") => text("fresh-slug"),
         ("InviteMemberRequest" | "Invitee" | "TenantOwner", "member_id") => Nothing,
-        ("RegisterResourceRequest", "resource_id") | ("CreateApiKeyRequest", "key_id") => Nothing,
+        ("RegisterResourceRequest" | "NewResource", "resource_id") => Nothing,
+        ("CreateApiKeyRequest", "key_id") => Nothing,
+        ("InviteMemberRequest" | "Invitee", "user_id") => Nothing,
         ("CreateServiceCredentialRequest", "credential_id") => Nothing,
         ("CreateServiceCredentialRequest", "tenant_ids") => Nothing,
         ("ApplySectionDefaultsRequest", "all") => Nothing,
@@ -147,8 +149,8 @@ fn value(message: &str, field: &str, ids: Ids, validate_only: bool) -> Filled {
         (_, "validate_only") => Flag(validate_only),
         (
             _,
-            "owner" | "subject" | "resource" | "checks" | "check" | "changes" | "invitees" | "country"
-            | "scopes",
+            "owner" | "subject" | "resource" | "checks" | "check" | "changes" | "invitees" | "resources"
+            | "country" | "scopes",
         ) => {
             if message == "Context" {
                 Nothing
