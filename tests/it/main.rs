@@ -9,6 +9,7 @@ mod support;
 mod machine;
 
 mod harness;
+mod plans;
 mod postgres;
 
 mod api_keys;

@@ -118,6 +118,35 @@ impl LoggedCluster {
         let prefix = format!("@{database}@ LOG:  ");
         self.cluster.log().lines().filter_map(|line| statement(line.strip_prefix(&prefix)?)).collect()
     }
+
+    /// The same, each with the values of its parameters.
+    pub(crate) fn executed(&self, url: &str) -> Vec<(String, Vec<String>)> {
+        let prefix = format!("@{}@ ", url.rsplit('/').next().unwrap_or_default());
+        let mut executed: Vec<(String, Vec<String>)> = Vec::new();
+        // What one connection logs of a statement, it logs at once.
+        for entry in self.cluster.log().lines().filter_map(|line| line.strip_prefix(&prefix)) {
+            if let Some(text) = entry.strip_prefix("LOG:  ").and_then(statement) {
+                executed.push((text, Vec::new()));
+            } else if let Some(values) = entry.strip_prefix("DETAIL:  ").and_then(values)
+                && let Some(last) = executed.last_mut()
+            {
+                last.1 = values;
+            }
+        }
+        executed
+    }
+
+    /// What the database at `url` answers to statements: values with `|` between them.
+    pub(crate) fn ask(&self, url: &str, query: &str) -> String {
+        self.cluster.ask(url, query)
+    }
+}
+
+/// The values of a log entry `parameters: $1 = 'a', $2 = NULL`, as they are written in a statement; no value of a test's has
+/// `, $` in it.
+fn values(entry: &str) -> Option<Vec<String>> {
+    let values = entry.strip_prefix("parameters: ")?.split(", $");
+    values.map(|value| Some(value.split_once(" = ")?.1.to_owned())).collect()
 }
 
 /// The text of a log entry `statement: …` (simple protocol) or `execute NAME: …` (extended protocol).

@@ -95,8 +95,9 @@ async fn candidate_rows(
     let mut condition = "true";
     if let Some(resource) = resource {
         condition = "g.resource_type = $2 AND g.resource_id = $3";
+        // The tenant is named inside too: Postgres reads the inner rows once for all members, without what is outside.
         rest = rest.value(String::from(resource.kind)).value(String::from(resource.id)).then(
-            "AND (m.role = 'ADMIN' OR EXISTS (SELECT 1 FROM resource_grant g WHERE g.tenant_id = m.tenant_id \
+            "AND (m.role = 'ADMIN' OR EXISTS (SELECT 1 FROM resource_grant g WHERE g.tenant_id = $1 \
              AND g.member_id = m.member_id AND g.resource_type = $2 AND g.resource_id = $3))",
         );
     }
