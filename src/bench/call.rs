@@ -35,11 +35,23 @@ pub(super) enum Rpc {
     Write,
     /// `ListAccessible`.
     List,
+    /// `ListMembersWithAccess`.
+    Holders,
+    /// `GetAccessMatrix`.
+    Matrix,
 }
 
 impl Rpc {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Floor, Self::Check, Self::Batch, Self::Stream, Self::Write, Self::List];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Floor,
+        Self::Check,
+        Self::Batch,
+        Self::Stream,
+        Self::Write,
+        Self::List,
+        Self::Holders,
+        Self::Matrix,
+    ];
 
     pub(super) const fn path(self) -> &'static str {
         match self {
@@ -49,6 +61,8 @@ impl Rpc {
             Self::Stream => "/doorward.v1.AccessService/StreamCheckAccess",
             Self::Write => "/doorward.v1.AccessService/SetGrants",
             Self::List => "/doorward.v1.AccessService/ListAccessible",
+            Self::Holders => "/doorward.v1.AccessService/ListMembersWithAccess",
+            Self::Matrix => "/doorward.v1.AccessService/GetAccessMatrix",
         }
     }
 
@@ -130,6 +144,27 @@ impl Call {
         });
         Self { rpc: Rpc::List, message, allowed: None, checks: 1 }
     }
+
+    /// A first page of the members who have access to a resource.
+    fn holders(shape: &Shape, tenant: u64, number: u64) -> Self {
+        let message = framed(&proto::ListMembersWithAccessRequest {
+            tenant_id: shape.tenant_id(tenant),
+            resource: Some(resource(What::Resource(number))),
+            action: ACTION.to_owned(),
+            ..Default::default()
+        });
+        Self { rpc: Rpc::Holders, message, allowed: None, checks: 1 }
+    }
+
+    /// A first page of the matrix of members and resources.
+    fn matrix(shape: &Shape, tenant: u64) -> Self {
+        let message = framed(&proto::GetAccessMatrixRequest {
+            tenant_id: shape.tenant_id(tenant),
+            r#type: TYPE.to_owned(),
+            ..Default::default()
+        });
+        Self { rpc: Rpc::Matrix, message, allowed: None, checks: 1 }
+    }
 }
 
 /// Calls that are taken in turn, by several threads.
@@ -204,6 +239,22 @@ impl Calls {
     pub(super) fn lists(shape: &Shape, choice: Choice) -> Self {
         let mut draw = Draw::new(*shape, choice);
         Self::new((0..ready(shape) / 8).map(|_| Call::list(shape, draw.who())), false)
+    }
+
+    /// First pages of the members who have access to a resource.
+    pub(super) fn holders(shape: &Shape, choice: Choice) -> Self {
+        let mut draw = Draw::new(*shape, choice);
+        let calls = (0..ready(shape) / 8).map(|_| {
+            let (who, number) = (draw.who(), draw.resource().unwrap_or_default());
+            Call::holders(shape, who.tenant, number)
+        });
+        Self::new(calls, false)
+    }
+
+    /// First pages of matrices.
+    pub(super) fn matrices(shape: &Shape, choice: Choice) -> Self {
+        let mut draw = Draw::new(*shape, choice);
+        Self::new((0..ready(shape) / 8).map(|_| Call::matrix(shape, draw.who().tenant)), false)
     }
 
     /// So many writes and nothing else, each once: one turns a grant, and the next one turns it back.

@@ -21,14 +21,21 @@ use crate::proto::access_service_client::AccessServiceClient;
 
 /// How many tenants are filled at once.
 const AT_ONCE: usize = 4;
-/// How many invitations go in one call.
-const INVITEES: usize = 50;
+/// How many invitations go in one call, and about how many grants: messages have a bound, and so has a transaction.
+const INVITEES: u64 = 1_000;
+const GRANTS: u64 = 5_000;
+/// How many resources are registered with one call.
+const RESOURCES: u64 = 1_000;
 /// A tenant with this name is filled; the name is given last.
 const FILLED: &str = "benchmark";
-const FILLING: &str = "benchmark, being filled";
 /// How often a refusal is answered with another attempt, and after how long.
 const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The name of one that is not yet; it tells which calls make it.
+fn filling() -> String {
+    format!("{FILLED}, being filled by {INVITEES} and {GRANTS}")
+}
 
 type Client = AccessServiceClient<InterceptedService<Channel, Bearer>>;
 
@@ -40,6 +47,12 @@ pub(super) struct Filled {
     pub(super) members: u64,
     pub(super) grants: u64,
     pub(super) seconds: f64,
+}
+
+impl Filled {
+    pub(super) fn grants_per_s(self) -> f64 {
+        self.grants as f64 / self.seconds.max(0.001)
+    }
 }
 
 #[derive(Clone)]
@@ -111,6 +124,14 @@ async fn connect(address: SocketAddr, token: &SecretString) -> Result<Client, Er
     Ok(AccessServiceClient::with_interceptor(channel, Bearer(bearer)))
 }
 
+/// What an earlier run has left of a tenant.
+enum Found {
+    Nothing,
+    /// A part: what there is of it was made as it would be made now, call by call.
+    Begun,
+    Filled,
+}
+
 struct Tenant<'a> {
     client: Client,
     shape: &'a Shape,
@@ -120,25 +141,21 @@ struct Tenant<'a> {
 
 impl Tenant<'_> {
     async fn fill(self) -> Result<Filled, Error> {
-        if self.is_filled().await? {
-            self.bar.inc(self.shape.members);
-            return Ok(Filled::default());
+        match self.found().await? {
+            Found::Filled => {
+                self.bar.inc(self.shape.members);
+                return Ok(Filled::default());
+            }
+            Found::Begun => {}
+            Found::Nothing => self.create().await?,
         }
-        self.create().await?;
-        for number in 0..self.shape.resources {
-            let request = proto::RegisterResourceRequest {
-                tenant_id: self.id(),
-                r#type: TYPE.to_owned(),
-                resource_id: resource_id(number),
-                name: resource_id(number),
-                ..Default::default()
-            };
-            tried(&self.client, request, async |mut client, request| client.register_resource(request).await)
-                .await?;
+        for from in (0..self.shape.resources).step_by(RESOURCES as usize) {
+            self.resources(from, self.shape.resources.min(from + RESOURCES)).await?;
         }
         let mut grants = 0;
-        for from in (0..self.shape.members).step_by(INVITEES) {
-            let until = self.shape.members.min(from + INVITEES as u64);
+        let invitees = self.invitees();
+        for from in (0..self.shape.members).step_by(invitees as usize) {
+            let until = self.shape.members.min(from + invitees);
             grants += self.members(from, until).await?;
             self.bar.inc(until - from);
         }
@@ -150,19 +167,20 @@ impl Tenant<'_> {
         self.shape.tenant_id(self.tenant)
     }
 
-    async fn is_filled(&self) -> Result<bool, Error> {
+    async fn found(&self) -> Result<Found, Error> {
         let request = proto::GetTenantRequest { tenant_id: self.id() };
-        let found = self.client.clone().get_tenant(request).await;
-        match found {
-            Ok(answer) if answer.get_ref().tenant.as_ref().is_some_and(|tenant| tenant.name == FILLED) => {
-                Ok(true)
-            }
-            Ok(_) => Err(Error(format!(
-                "the tenant `{}` was begun by an earlier run and not finished: delete it, or give another --seed",
+        let found = match self.client.clone().get_tenant(request).await {
+            Ok(answer) => answer.into_inner().tenant.unwrap_or_default(),
+            Err(status) if status.code() == Code::NotFound => return Ok(Found::Nothing),
+            Err(status) => return Err(refused(&status)),
+        };
+        match found.name.as_str() {
+            FILLED => Ok(Found::Filled),
+            name if name == filling() => Ok(Found::Begun),
+            _ => Err(Error(format!(
+                "the tenant `{}` is not as this program makes them: delete it, or give another --seed",
                 self.id()
             ))),
-            Err(status) if status.code() == Code::NotFound => Ok(false),
-            Err(status) => Err(refused(&status)),
         }
     }
 
@@ -177,33 +195,49 @@ impl Tenant<'_> {
         let request = proto::CreateTenantRequest {
             tenant_id: id.clone(),
             slug: id,
-            name: FILLING.to_owned(),
+            name: filling(),
             owner: Some(owner),
             ..Default::default()
         };
         tried(&self.client, request, async |mut client, request| client.create_tenant(request).await).await
     }
 
-    /// Invites so many with their grants, and activates them; how many grants these are.
+    async fn resources(&self, from: u64, until: u64) -> Result<(), Error> {
+        let new = |number| proto::NewResource {
+            resource_id: resource_id(number),
+            name: resource_id(number),
+            ..Default::default()
+        };
+        let request = proto::BatchRegisterResourcesRequest {
+            tenant_id: self.id(),
+            r#type: TYPE.to_owned(),
+            resources: (from..until).map(new).collect(),
+            wait: proto::Wait::Committed.into(),
+            ..Default::default()
+        };
+        let call = async |mut client: Client, request| client.batch_register_resources(request).await;
+        tried(&self.client, request, call).await
+    }
+
+    /// How many are invited with one call.
+    fn invitees(&self) -> u64 {
+        let grants = self.shape.resources as f64 * self.shape.granted;
+        ((GRANTS as f64 / grants.max(1.0)) as u64).clamp(1, INVITEES)
+    }
+
+    /// Invites so many with their grants, as people who are known; how many grants these are.
     async fn members(&self, from: u64, until: u64) -> Result<u64, Error> {
-        let people: Vec<_> = (from..until).map(|member| Who { tenant: self.tenant, member }).collect();
-        let invitees: Vec<_> = people.iter().map(|who| self.invitee(*who)).collect();
+        let people = (from..until).map(|member| Who { tenant: self.tenant, member });
+        let invitees: Vec<_> = people.map(|who| self.invitee(who)).collect();
         let grants = invitees.iter().map(|invitee| invitee.grants.len() as u64).sum();
-        let request =
-            proto::BatchInviteMembersRequest { tenant_id: self.id(), invitees, ..Default::default() };
+        let request = proto::BatchInviteMembersRequest {
+            tenant_id: self.id(),
+            invitees,
+            wait: proto::Wait::Committed.into(),
+            ..Default::default()
+        };
         tried(&self.client, request, async |mut client, request| client.batch_invite_members(request).await)
             .await?;
-        for who in people {
-            let id = self.shape.member_id(who);
-            let request = proto::ActivateMemberRequest {
-                tenant_id: self.id(),
-                member_id: id.clone(),
-                user_id: id,
-                ..Default::default()
-            };
-            tried(&self.client, request, async |mut client, request| client.activate_member(request).await)
-                .await?;
-        }
         Ok(grants)
     }
 
@@ -214,6 +248,7 @@ impl Tenant<'_> {
         proto::Invitee {
             email: format!("{id}@bench.example"),
             role: proto::Role::User.into(),
+            user_id: id.clone(),
             member_id: id,
             grants: self.shape.grants(who).map(grant).collect(),
             ..Default::default()
@@ -230,7 +265,8 @@ impl Tenant<'_> {
     }
 }
 
-/// Calls, and again where the service says that it has too much to do.
+/// Calls, and again where the service says that it has too much to do. What is there was made by the same call of an earlier
+/// run, for a call does all or nothing.
 async fn tried<R: Clone, A>(
     client: &Client,
     request: R,
@@ -240,6 +276,7 @@ async fn tried<R: Clone, A>(
     loop {
         match call(client.clone(), request.clone()).await {
             Ok(_) => return Ok(()),
+            Err(status) if status.code() == Code::AlreadyExists => return Ok(()),
             Err(status) if is_busy(&status) && attempts < ATTEMPTS => {
                 attempts += 1;
                 tokio::time::sleep(PAUSE).await;

@@ -11,7 +11,7 @@ use super::load::Pace;
 use super::session::Session;
 
 /// The most members that are asked about in a cold round.
-const COLD_MAX: u64 = 100_000;
+const COLD_MAX: u64 = 1_000_000;
 /// How many members a herd asks about, one after the other.
 const HERD_KEYS: u64 = 200;
 /// The metrics that count loads from the database, and questions to Redis.
@@ -32,6 +32,10 @@ pub enum Mode {
     Mixed,
     /// What a member has access to, as a list.
     List,
+    /// Who has access to a resource: a page of members.
+    Holders,
+    /// A page of the matrix of members and resources.
+    Matrix,
     /// The first question about each member, of a service without Redis.
     Cold,
     /// The same of one that has just started, and that finds the facts in Redis.
@@ -170,6 +174,8 @@ fn calls(session: &Session, mode: Mode) -> Calls {
         Mode::Batch => Calls::batches(shape, plan.choice, plan.batch),
         Mode::Mixed => Calls::mixed(shape, plan.choice, plan.writes),
         Mode::List => Calls::lists(shape, plan.choice),
+        Mode::Holders => Calls::holders(shape, plan.choice),
+        Mode::Matrix => Calls::matrices(shape, plan.choice),
         Mode::Cold | Mode::Redis => Calls::everybody(shape, COLD_MAX),
         Mode::Herd => Calls::herd(shape, HERD_KEYS, plan.connections * plan.in_flight),
     }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Error;
 use super::figures::{Figures, Quantiles};
+use super::fill::Filled;
 use super::mode::{Mode, Outcome, Paced};
 use super::session::Session;
 use super::suite::{Measure, Results, Verdict};
@@ -89,6 +90,7 @@ pub(super) fn text(session: &Session, results: &Results) -> String {
         shape.granted * 100.0,
         cores(),
     )];
+    lines.extend(filled(session.filled));
     for outcome in &results.outcomes {
         lines.push(String::new());
         lines.push(format!("{}, {}", name(outcome.mode), paced(outcome)));
@@ -110,6 +112,17 @@ pub(super) fn text(session: &Session, results: &Results) -> String {
         );
     }
     lines.join("\n")
+}
+
+/// What had to be made, if anything had to.
+fn filled(filled: Filled) -> Option<String> {
+    let Filled { tenants, members, grants, seconds } = filled;
+    (tenants > 0).then(|| {
+        let rate = filled.grants_per_s();
+        format!(
+            "filled: {tenants} tenants with {members} members and {grants} grants in {seconds:.1} s: {rate:.0} grants/s"
+        )
+    })
 }
 
 /// A mode's name, as it is typed.

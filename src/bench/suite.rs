@@ -16,6 +16,8 @@ use super::{Error, Plan};
 
 /// Calls a second of the open loop.
 const RATE: f64 = 2_000.0;
+/// Grants a second of an import.
+const IMPORT: f64 = 50_000.0;
 /// How many changes are made for the latency of a change.
 const CHANGES: u64 = 500;
 /// How many starts are timed.
@@ -269,12 +271,13 @@ impl Suite<'_> {
         let decision = Error("`cargo bench -p doorward-engine --bench decide` measures it".to_owned());
         self.tell("the decision alone", "≤ 100 ns", Err(decision));
         let filled = self.session.filled;
-        let rate = filled.grants as f64 / filled.seconds.max(0.001);
-        let told = match filled.grants {
-            0 => "there is no import; the data were there".to_owned(),
-            _ => format!("there is no import; invitations with their grants made {rate:.0} grants/s"),
+        let rate = filled.grants_per_s();
+        let told = format!("{rate:.0} grants/s on {}, members with their grants", self.session.database());
+        let import = match filled.grants {
+            0 => Err(Error("the data were there already".to_owned())),
+            _ => Ok((told, if rate >= IMPORT { Verdict::Met } else { Verdict::Missed })),
         };
-        self.tell("import", "≥ 50,000 grants/s", Err(Error(told)));
+        self.tell("import", "≥ 50,000 grants/s", import);
     }
 
     fn growth(&mut self, sizes: &[u64]) {

@@ -164,26 +164,35 @@ enum Mode {
     Mixed,
     /// What a member has access to, as a list.
     List,
+    /// Who has access to a resource: a page of members.
+    Holders,
+    /// A page of the matrix of members and resources.
+    Matrix,
     /// The first question about each member, after a start without Redis.
     Cold,
     /// The same with facts that another process left in Redis.
     Redis,
     /// Many ask about one member at once, after a start.
     Herd,
+    /// Nothing: the data are made where they are not there yet, and the rate is told.
+    Fill,
 }
 
-impl From<Mode> for bench::Mode {
+impl From<Mode> for Wanted {
     fn from(mode: Mode) -> Self {
-        match mode {
-            Mode::Single => Self::Single,
-            Mode::Batch => Self::Batch,
-            Mode::Stream => Self::Stream,
-            Mode::Mixed => Self::Mixed,
-            Mode::List => Self::List,
-            Mode::Cold => Self::Cold,
-            Mode::Redis => Self::Redis,
-            Mode::Herd => Self::Herd,
-        }
+        Self::Mode(match mode {
+            Mode::Fill => return Self::Data,
+            Mode::Single => bench::Mode::Single,
+            Mode::Batch => bench::Mode::Batch,
+            Mode::Stream => bench::Mode::Stream,
+            Mode::Mixed => bench::Mode::Mixed,
+            Mode::List => bench::Mode::List,
+            Mode::Holders => bench::Mode::Holders,
+            Mode::Matrix => bench::Mode::Matrix,
+            Mode::Cold => bench::Mode::Cold,
+            Mode::Redis => bench::Mode::Redis,
+            Mode::Herd => bench::Mode::Herd,
+        })
     }
 }
 
@@ -207,7 +216,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 fn wanted(arguments: &Arguments) -> Wanted {
     let SuiteArguments { suite, report, growth } = &arguments.suite;
     match suite {
-        None => Wanted::Mode(arguments.mode.into()),
+        None => arguments.mode.into(),
         Some(Suite::Readme) => {
             let (growth, page) = (growth.clone(), report.clone());
             Wanted::Measures { growth, page, command: command(arguments) }
@@ -251,7 +260,7 @@ fn plan(arguments: &Arguments) -> Plan {
         batch: load.batch,
         writes: load.writes,
         plain_floor: load.plain_floor.clone(),
-        without_floor: load.no_floor,
+        without_floor: load.no_floor || arguments.mode == Mode::Fill,
     }
 }
 
