@@ -15,9 +15,9 @@ use allocation_counter::AllocationInfo;
 use crate::calls::{What, ask, nothing};
 use crate::world::World;
 
-const A_CHECK: Bound = Bound { allocations: 60, bytes: 40_000 };
+const A_CHECK: Bound = Bound { allocations: 40, bytes: 16_000 };
 const A_BATCH: Bound = Bound { allocations: 800, bytes: 80_000 };
-const A_STREAM: Bound = Bound { allocations: 2_500, bytes: 400_000 };
+const A_STREAM: Bound = Bound { allocations: 1_500, bytes: 250_000 };
 
 /// The most that a call may allocate, its request and its answer included.
 struct Bound {
