@@ -34,6 +34,8 @@ if [[ -z $doorward ]]; then
     target=$(cargo metadata --format-version 1 --no-deps --offline | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
     doorward=$target/release/doorward
 fi
+# The service reads every DOORWARD_… as a setting of its own.
+unset DOORWARD_BENCH_PROGRAM DOORWARD_TEST_POSTGRES
 
 umask 077
 directory=$(mktemp -d "${TMPDIR:-/tmp}/doorward-bench.XXXXXX")
