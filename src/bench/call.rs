@@ -194,6 +194,12 @@ impl Calls {
         Self { all: Arc::clone(&self.all), next: AtomicUsize::new(0), is_once: true, members: self.members }
     }
 
+    /// Of writes that turn a grant and turn it back, those that turn it back: a load may be cut off between the two.
+    pub(super) fn turned_back(&self) -> Self {
+        let writes = self.all.iter().filter(|call| call.rpc == Rpc::Write);
+        Self::new(writes.skip(1).step_by(2).cloned(), true)
+    }
+
     pub(super) fn members(&self) -> u64 {
         self.members
     }
@@ -273,21 +279,26 @@ impl Calls {
     pub(super) fn mixed(shape: &Shape, choice: Choice, writes: f64) -> Self {
         let mut draw = Draw::new(*shape, choice);
         let (mut due, mut turned) = (0.0, None);
-        let calls = (0..ready(shape)).map(|_| {
-            due += writes;
-            if due < 1.0 {
-                let (who, what) = (draw.who(), draw.what());
-                return Call { allowed: None, ..Call::check(shape, who, what) };
-            }
-            due -= 1.0;
-            let (who, number) = turned.take().unwrap_or_else(|| {
-                let new = (draw.who(), draw.resource().unwrap_or_default());
-                turned = Some(new);
-                new
-            });
-            Call::write(shape, who, number, shape.is_granted(who, number) != turned.is_some())
-        });
-        Self::new(calls, false)
+        let mut calls: Vec<_> = (0..ready(shape))
+            .map(|_| {
+                due += writes;
+                if due < 1.0 {
+                    let (who, what) = (draw.who(), draw.what());
+                    return Call { allowed: None, ..Call::check(shape, who, what) };
+                }
+                due -= 1.0;
+                let (who, number) = turned.take().unwrap_or_else(|| {
+                    let new = (draw.who(), draw.resource().unwrap_or_default());
+                    turned = Some(new);
+                    new
+                });
+                Call::write(shape, who, number, shape.is_granted(who, number) != turned.is_some())
+            })
+            .collect();
+        calls.extend(
+            turned.map(|(who, number)| Call::write(shape, who, number, shape.is_granted(who, number))),
+        );
+        Self::new(calls.into_iter(), false)
     }
 }
 
@@ -365,6 +376,9 @@ mod tests {
             assert_eq!((&one.0, &one.1, &one.2), (&other.0, &other.1, &other.2));
             assert_ne!(one.3, other.3);
         }
+        let back: Vec<_> = calls.turned_back().all.iter().map(|call| call.message.clone()).collect();
+        let second: Vec<_> = writes.iter().skip(1).step_by(2).map(|call| call.message.clone()).collect();
+        assert!(writes.len().is_multiple_of(2) && back == second, "{}", writes.len());
     }
 
     #[test]

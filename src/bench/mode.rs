@@ -152,6 +152,10 @@ pub(super) fn at_pace(session: &mut Session, mode: Mode, drive: Drive) -> Result
         } else {
             (session.ask(&calls, asking)?, PerKey::default())
         };
+        if mode == Mode::Mixed {
+            let pace = Pace::Closed(session.plan.in_flight);
+            session.ask(&calls.turned_back(), Drive { pace, ..drive }.once())?;
+        }
         rounds.push(Round { floor, plain, service, per_key });
     }
     Ok(outcome(mode, drive, &rounds))
