@@ -157,11 +157,11 @@ impl View {
         };
         let mut missing = Vec::new();
         let mut get = |part: PartRef<'_>| {
-            let fact = near.get(self.id, part).filter(|fact| state.permits(|| self.hash(part), fact));
-            if fact.is_none() {
+            let value = self.usable(&state, near, part);
+            if value.is_none() {
                 missing.push(part.to_part());
             }
-            fact.map(|fact| fact.value)
+            value
         };
         let tenant = get(PartRef::Tenant).and_then(Value::into_tenant);
         let subject = match &ask.subject {
@@ -183,6 +183,12 @@ impl View {
             return Looked::Missing(missing);
         }
         Looked::Found(Found { in_force, revision: state.applied, tenant, subject, resources })
+    }
+
+    /// A part's value, if it is there and not outdated.
+    fn usable(&self, state: &State, near: &Near, part: PartRef<'_>) -> Option<Value> {
+        let fact = near.get(self.id, part).filter(|fact| state.permits(|| self.hash(part), fact));
+        fact.map(|fact| fact.value)
     }
 
     /// Puts in what a load has read, which was sent when this view was in the map.

@@ -204,10 +204,14 @@ impl Metrics {
 
     /// A question was decided, with facts of a tier.
     pub fn check(&self, reason: Reason, tier: &'static str) {
-        let of_tier = self.checks.iter().find(|(name, _)| *name == tier);
-        if let Some(counter) = of_tier.and_then(|(_, counters)| counters.get(reason as usize)) {
+        if let Some(counter) = self.of_tier(tier).get(reason as usize) {
             counter.inc();
         }
+    }
+
+    /// The counters of decisions with facts of a tier, by their reasons.
+    fn of_tier(&self, tier: &'static str) -> &[Counter] {
+        self.checks.iter().find(|(name, _)| *name == tier).map_or(&[], |(_, counters)| counters)
     }
 
     /// Many questions were decided, with facts of a tier: each counter is touched once.
@@ -218,8 +222,7 @@ impl Metrics {
                 *count += 1;
             }
         }
-        let of_tier = self.checks.iter().find(|(name, _)| *name == tier);
-        for (counter, count) in of_tier.iter().flat_map(|(_, counters)| counters).zip(counts) {
+        for (counter, count) in self.of_tier(tier).iter().zip(counts) {
             if count > 0 {
                 counter.inc_by(count);
             }

@@ -62,12 +62,6 @@ impl View {
             },
         }
     }
-
-    /// A part's value, if it is there and not outdated.
-    fn usable(&self, state: &State, near: &Near, part: PartRef<'_>) -> Option<Value> {
-        let fact = near.get(self.id, part).filter(|fact| state.permits(|| self.hash(part), fact));
-        fact.map(|fact| fact.value)
-    }
 }
 
 impl Shared {
