@@ -5,24 +5,8 @@ use doorward::proto;
 
 use crate::harness::{self, Server, resource, user_subject};
 use crate::postgres::{self, LoggedCluster};
+use crate::store::tables::TABLES;
 
-/// What tenants have: it grows with them.
-const TABLES: [&str; 14] = [
-    "tenant",
-    "tenant_rev",
-    "tenant_slug",
-    "tenant_user",
-    "member",
-    "member_person",
-    "member_section",
-    "invitation",
-    "resource",
-    "resource_grant",
-    "api_key",
-    "change_log",
-    "request",
-    "outbox",
-];
 const MEMBERS: usize = 1_000;
 const RESOURCES: usize = 100;
 

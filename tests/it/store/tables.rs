@@ -7,7 +7,7 @@ use sea_orm::{
 use super::Store;
 
 /// Every table that holds rows of a tenant.
-const TABLES: [&str; 13] = [
+pub(crate) const TABLES: [&str; 14] = [
     "tenant_rev",
     "tenant",
     "tenant_slug",
@@ -21,6 +21,7 @@ const TABLES: [&str; 13] = [
     "api_key",
     "change_log",
     "request",
+    "outbox",
 ];
 
 /// A connection of a test's own.
@@ -58,7 +59,7 @@ impl Tables {
     /// Every row of a tenant, in every table, as sorted text.
     pub(crate) async fn of_tenant(&self, tenant: &str) -> Vec<String> {
         let mut rows = Vec::new();
-        for table in TABLES.into_iter().chain(["outbox"]) {
+        for table in TABLES {
             rows.extend(self.rows(table, &format!("tenant_id = '{tenant}'")).await);
         }
         rows
@@ -67,7 +68,7 @@ impl Tables {
     /// Every row of every table, as sorted text.
     pub(crate) async fn everything(&self) -> Vec<String> {
         let mut rows = Vec::new();
-        for table in TABLES.into_iter().chain(["outbox", "catalogue"]) {
+        for table in TABLES.into_iter().chain(["catalogue"]) {
             rows.extend(self.rows(table, "true").await);
         }
         rows
