@@ -1,6 +1,7 @@
 //! What the door promises over real gRPC: calls over a limit are refused at once, and everything has its end in time.
 
 mod deadlines;
+mod lists;
 mod rates;
 mod remaps;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 use doorward::clock::{Clock, Stopwatch};
 use doorward::proto;
 use doorward::settings::{Limits, Settings};
-use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, TransactionTrait};
+use sea_orm::{ConnectionTrait, Database, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
@@ -56,6 +57,21 @@ async fn hold(server: &Server, lock: &str) -> DatabaseTransaction {
     let transaction = connection.begin().await.unwrap();
     transaction.execute_unprepared(lock).await.unwrap();
     transaction
+}
+
+/// Waits until so many statements of the server wait for what a test holds.
+async fn held_up(server: &Server, count: i64) {
+    const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
+                           WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let connection = Database::connect(server.url.as_str()).await.unwrap();
+    for _ in 0..500 {
+        let row = connection.query_one_raw(Statement::from_string(DbBackend::Postgres, WAITING)).await;
+        if row.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap() == count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("there were never {count} statements that waited");
 }
 
 fn update(name: &str) -> proto::UpdateTenantRequest {
@@ -196,7 +212,7 @@ fn questions_that_wait_for_the_database_are_bounded_and_what_is_cached_is_answer
             Handle::current().spawn(async move { client.check_access(about).await.map(drop) })
         };
         let waiting = [ask(fresh_question()), ask(about_agent(1))];
-        in_flight(server, "checks", 2).await;
+        held_up(server, 2).await;
         let since = Stopwatch::start();
         for number in 2..22 {
             overloaded(server.operator().check_access(about_agent(number)).await);
@@ -237,9 +253,7 @@ fn a_mutation_whose_caller_hangs_up_holds_its_place_until_it_has_ended() {
     run(Limits { writes: 1, ..Limits::default() }, async |server| {
         let lock = hold_acme(server).await;
         let first = updating(server, "abandoned");
-        in_flight(server, "writes", 1).await;
-        // Under way in the database: it has waited for the lock for a while.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        held_up(server, 1).await;
         first.abort();
         tokio::time::sleep(Duration::from_millis(200)).await;
         overloaded(server.operator().update_tenant(update("second")).await);

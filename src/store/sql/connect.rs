@@ -11,7 +11,7 @@ use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection};
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::epoch::{Doubt, Life};
 use super::feed::{Local, Telling};
@@ -80,11 +80,14 @@ async fn open(options: Options) -> Result<Inner, StoreError> {
         }
         Dialect::Sqlite => Telling::Local(Local::default()),
     };
+    let lists_max = lists_max(options.reads_max);
     Ok(Inner {
         life: Life::learn(dialect, &reads, doubt).await?,
         telling,
         turn: Mutex::new(()),
         reads,
+        lists: Arc::new(Semaphore::new(usize::try_from(lists_max).unwrap_or(1))),
+        lists_max,
         writes,
         dialect,
         questions: Texts::over(dialect),
@@ -93,6 +96,11 @@ async fn open(options: Options) -> Result<Inner, StoreError> {
         in_force: ArcSwap::new(in_force),
         lock,
     })
+}
+
+/// Half of the connections for reads: while lists wait for a database, or keep one busy, checks find it.
+fn lists_max(reads_max: u32) -> u32 {
+    reads_max.div_ceil(2)
 }
 
 /// What every database has from its first opening: an identity, the platform's revision, a catalogue.
@@ -215,22 +223,23 @@ fn sqlite_options(path: &Path, access: Access) -> ConnectOptions {
 
 impl Inner {
     fn pools(&self) -> Vec<Pool> {
-        [("reads", &self.reads), ("writes", &self.writes)]
-            .map(|(name, pool)| {
-                let (open, idle) = match self.dialect {
-                    Dialect::Postgres => {
-                        let pool = pool.get_postgres_connection_pool();
-                        (pool.size(), pool.num_idle())
-                    }
-                    Dialect::Sqlite => {
-                        let pool = pool.get_sqlite_connection_pool();
-                        (pool.size(), pool.num_idle())
-                    }
-                };
-                let idle = u32::try_from(idle).unwrap_or(u32::MAX);
-                Pool { name, used: open.saturating_sub(idle), idle }
-            })
-            .into()
+        let lists_idle = u32::try_from(self.lists.available_permits()).unwrap_or(u32::MAX);
+        let lists = Pool { name: "lists", used: self.lists_max.saturating_sub(lists_idle), idle: lists_idle };
+        let pools = [("reads", &self.reads), ("writes", &self.writes)].map(|(name, pool)| {
+            let (open, idle) = match self.dialect {
+                Dialect::Postgres => {
+                    let pool = pool.get_postgres_connection_pool();
+                    (pool.size(), pool.num_idle())
+                }
+                Dialect::Sqlite => {
+                    let pool = pool.get_sqlite_connection_pool();
+                    (pool.size(), pool.num_idle())
+                }
+            };
+            let idle = u32::try_from(idle).unwrap_or(u32::MAX);
+            Pool { name, used: open.saturating_sub(idle), idle }
+        });
+        pools.into_iter().chain([lists]).collect()
     }
 }
 

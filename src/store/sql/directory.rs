@@ -28,23 +28,24 @@ use crate::store::directory::{
 
 impl Directory for Sql {
     async fn tenants(&self, filter: TenantFilter, slice: Slice<TenantId>) -> Result<TenantRows, StoreError> {
-        self.run("tenants", |inner| async move { tenant::page(&inner, filter, slice).await }).await
+        self.list("tenants", |inner| async move { tenant::page(&inner, filter, slice).await }).await
     }
 
     async fn tenant(&self, tenant: TenantId) -> Result<Option<TenantView>, StoreError> {
-        self.run("tenant", |inner| async move { tenant::one(&inner, &tenant).await }).await
+        self.list("tenant", |inner| async move { tenant::one(&inner, &tenant).await }).await
     }
 
     async fn usage(&self, tenant: TenantId, now: Instant) -> Result<TenantUsage, StoreError> {
-        self.run("usage", move |inner| async move { tenant::usage(&inner, &tenant, now).await }).await
+        self.list("usage", move |inner| async move { tenant::usage(&inner, &tenant, now).await }).await
     }
 
     async fn member(&self, tenant: TenantId, member: MemberId) -> Result<Option<Member>, StoreError> {
-        self.run("member", |inner| async move { member::one(&inner, &tenant, &member).await }).await
+        self.list("member", |inner| async move { member::one(&inner, &tenant, &member).await }).await
     }
 
     async fn member_by_user(&self, tenant: TenantId, user: UserId) -> Result<Option<Member>, StoreError> {
-        self.run("member_by_user", |inner| async move { member::by_user(&inner, &tenant, &user).await }).await
+        self.list("member_by_user", |inner| async move { member::by_user(&inner, &tenant, &user).await })
+            .await
     }
 
     async fn members(
@@ -53,7 +54,7 @@ impl Directory for Sql {
         filter: MemberFilter,
         slice: Slice<MemberId>,
     ) -> Result<Vec<Member>, StoreError> {
-        self.run("members", |inner| async move { member::page(&inner, &tenant, filter, slice).await }).await
+        self.list("members", |inner| async move { member::page(&inner, &tenant, filter, slice).await }).await
     }
 
     async fn resource(
@@ -61,7 +62,7 @@ impl Directory for Sql {
         tenant: TenantId,
         resource: ResourceRef,
     ) -> Result<Option<Resource>, StoreError> {
-        self.run("resource", |inner| async move { resource::one(&inner, &tenant, &resource).await }).await
+        self.list("resource", |inner| async move { resource::one(&inner, &tenant, &resource).await }).await
     }
 
     async fn resources(
@@ -70,7 +71,7 @@ impl Directory for Sql {
         filter: ResourceFilter,
         slice: Slice<ResourceRef>,
     ) -> Result<Vec<Resource>, StoreError> {
-        self.run("resources", |inner| async move { resource::page(&inner, &tenant, filter, slice).await })
+        self.list("resources", |inner| async move { resource::page(&inner, &tenant, filter, slice).await })
             .await
     }
 
@@ -79,14 +80,14 @@ impl Directory for Sql {
         tenant: TenantId,
         resources: BTreeSet<ResourceRef>,
     ) -> Result<Vec<Resource>, StoreError> {
-        self.run("resources_of", |inner| async move {
+        self.list("resources_of", |inner| async move {
             read::resources_named(inner.dialect, &inner.reads, tenant.as_str(), &resources).await
         })
         .await
     }
 
     async fn keys(&self, tenant: TenantId, slice: Slice<KeyId>) -> Result<Vec<ApiKey>, StoreError> {
-        self.run("keys", |inner| async move {
+        self.list("keys", |inner| async move {
             let rest = Rest::of(tenant.as_str(), "api_key k WHERE k.tenant_id = $1");
             let rest = page(rest, "k.key_id", slice.after.map(String::from), slice.limit);
             read::api_keys(inner.dialect, &inner.reads, rest).await
@@ -99,7 +100,7 @@ impl Directory for Sql {
         include_revoked: bool,
         slice: Slice<CredentialId>,
     ) -> Result<Vec<ServiceCredential>, StoreError> {
-        self.run("credentials", move |inner| async move {
+        self.list("credentials", move |inner| async move {
             credential::page(&inner, include_revoked, slice.after, rows_max(slice.limit)).await
         })
         .await
@@ -112,7 +113,7 @@ impl Directory for Sql {
         resources: BTreeSet<ResourceId>,
         slice: Slice<MemberId>,
     ) -> Result<Vec<AccessRow>, StoreError> {
-        self.run("access_rows", |inner| async move {
+        self.list("access_rows", |inner| async move {
             access::rows(&inner, &tenant, &kind, &resources, slice).await
         })
         .await
@@ -124,7 +125,7 @@ impl Directory for Sql {
         resource: Option<ResourceRef>,
         slice: Slice<MemberId>,
     ) -> Result<Vec<(Member, MemberFacts)>, StoreError> {
-        self.run(
+        self.list(
             "candidates",
             |inner| async move { access::candidates(&inner, &tenant, resource, slice).await },
         )
@@ -137,15 +138,15 @@ impl Directory for Sql {
         filter: LogFilter,
         slice: Slice<Revision>,
     ) -> Result<Vec<LogRow>, StoreError> {
-        self.run("log", |inner| async move { log::page(&inner, &tenant, filter, slice).await }).await
+        self.list("log", |inner| async move { log::page(&inner, &tenant, filter, slice).await }).await
     }
 
     async fn log_head(&self, tenant: String) -> Result<LogHead, StoreError> {
-        self.run("log_head", |inner| async move { log::head(&inner, &tenant).await }).await
+        self.list("log_head", |inner| async move { log::head(&inner, &tenant).await }).await
     }
 
     async fn told(&self, tenant: String, after: Revision, limit: u64) -> Result<Vec<Told>, StoreError> {
-        self.run("told", move |inner| async move { log::told(&inner, &tenant, after, limit).await }).await
+        self.list("told", move |inner| async move { log::told(&inner, &tenant, after, limit).await }).await
     }
 }
 

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use sea_orm::{DatabaseBackend, DatabaseConnection, DbErr, Statement, Value};
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use self::epoch::Life;
 use self::feed::Telling;
@@ -48,6 +48,9 @@ pub struct Sql {
 struct Inner {
     /// For checks and lists.
     reads: DatabaseConnection,
+    /// Of these, the ones that lists may use.
+    lists: Arc<Semaphore>,
+    lists_max: u32,
     /// For mutations; on SQLite a single connection.
     writes: DatabaseConnection,
     dialect: Dialect,
@@ -129,6 +132,28 @@ impl Sql {
     {
         let work = work(Arc::clone(&self.inner));
         self.spawn(name, async { trace::failing(work.await) }).await
+    }
+
+    /// The same for a list, which waits for its turn here: what a flood of lists does not hold is left to checks. Who
+    /// hangs up before their turn has asked the database nothing.
+    async fn list<T, F>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(Arc<Inner>) -> F,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let turn = Arc::clone(&self.inner.lists).acquire_owned().await;
+        let turn = turn.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let work = work(Arc::clone(&self.inner));
+        let in_turn = async {
+            let answer = trace::failing(work.await);
+            drop(turn);
+            answer
+        };
+        self.spawn(name, in_turn).await
     }
 
     async fn spawn<T, E, F>(&self, name: &'static str, work: F) -> Result<T, E>

@@ -125,6 +125,7 @@ fn too_many_questions_for_the_database_are_refused_one_by_one() {
 fn each_question_counts_in_the_bucket_of_its_tenant() {
     run(Limits { tenant_checks_per_s: 40, ..Limits::default() }, async |server| {
         let stream = open(server.operator()).await;
+        let since = Stopwatch::start();
         for at in 0..300 {
             stream.ask(at, question("ben")).await;
         }
@@ -133,8 +134,10 @@ fn each_question_counts_in_the_bucket_of_its_tenant() {
         let said = stream.rest().await;
         let (answered, limited): (Vec<_>, Vec<_>) =
             said.into_iter().partition(|(_, said)| matches!(said, super::Said::Response(_)));
-        // A few more come in while they are decided.
-        assert!((41..150).contains(&answered.len()), "{}", answered.len());
+        // The bucket fills while they are decided.
+        let at_most = 42 + since.elapsed().as_millis() as usize * 40 / 1_000;
+        assert!((41..=at_most.min(300)).contains(&answered.len()), "{} of {at_most}", answered.len());
+        assert!(!limited.is_empty());
         assert!(answered.iter().any(|(sequence, _)| *sequence == 300));
         assert_eq!(answered.len() + limited.len(), 301);
         let count = limited.len() as u64;

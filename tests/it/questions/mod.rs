@@ -16,6 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use crate::harness::{self, Client, Database, Server, on_both, refused, resource, user_subject};
+use crate::limits::in_flight;
 use crate::raw::{call_framed, framed, operator};
 use crate::support::draw::{self, Held};
 use crate::support::rng::Rng;
@@ -272,10 +273,10 @@ fn every_decision_and_every_stream_is_counted() {
             stream.ask(at, question("ben")).await;
         }
         stream.ask(500, proto::CheckAccessRequest::default()).await;
-        assert_eq!(server.counted(|found| found == r#"doorward_calls_in_flight{class="streams"}"#), 1);
+        in_flight(server, "streams", 1).await;
         assert_eq!(stream.rest().await.len(), 501);
         assert_eq!(server.counted(|found| found.starts_with("doorward_checks_total")), 500);
-        assert_eq!(server.counted(|found| found == r#"doorward_calls_in_flight{class="streams"}"#), 0);
+        in_flight(server, "streams", 0).await;
         assert_eq!((streams("OK"), streams("CANCELLED")), (1, 0));
     });
 }
