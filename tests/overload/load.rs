@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
@@ -63,25 +63,31 @@ impl Load {
     /// the first was due.
     pub(crate) fn open(&self, streams: &[Stream]) -> (Vec<Vec<Tally>>, Instant) {
         let began = Arc::new(OnceLock::new());
-        let all = self.on_threads(&began, |together| self.streams(streams, together));
+        let all = self.on_threads(&began, async |together| self.streams(streams, &together).await);
         (all, began.get().copied().unwrap())
     }
 
-    /// So many calls outstanding at all times.
-    pub(crate) fn closed(&self, kind: Kind, outstanding: usize, lasting: Duration) -> Tally {
-        let began = Arc::new(OnceLock::new());
-        let closed = |together| self.follow(kind, outstanding.div_ceil(self.threads), lasting, together);
-        self.on_threads(&began, closed).remove(0).remove(0)
+    /// So many calls outstanding at all times, beside calls that are due when they are due.
+    pub(crate) fn closed(
+        &self,
+        kind: Kind,
+        outstanding: usize,
+        lasting: Duration,
+        beside: &[Stream],
+    ) -> Tally {
+        let outstanding = outstanding.div_ceil(self.threads);
+        let closed = async |together| {
+            let followed = self.follow(kind, outstanding, lasting, &together);
+            vec![vec![join(followed, self.streams(beside, &together)).await.0]]
+        };
+        self.on_threads(&Arc::default(), closed).remove(0).remove(0)
     }
 
-    fn on_threads<F>(
+    fn on_threads(
         &self,
         began: &Arc<OnceLock<Instant>>,
-        work: impl Fn(Together) -> F + Sync,
-    ) -> Vec<Vec<Tally>>
-    where
-        F: Future<Output = Vec<Vec<Tally>>>,
-    {
+        work: impl AsyncFn(Together) -> Vec<Vec<Tally>> + Sync,
+    ) -> Vec<Vec<Tally>> {
         let connected = Arc::new(Barrier::new(self.threads));
         let run = |thread| {
             let (connected, began) = (Arc::clone(&connected), Arc::clone(began));
@@ -102,7 +108,7 @@ impl Load {
         })
     }
 
-    async fn streams(&self, streams: &[Stream], together: Together) -> Vec<Vec<Tally>> {
+    async fn streams(&self, streams: &[Stream], together: &Together) -> Vec<Vec<Tally>> {
         let opened = streams.iter().map(|s| Connections::open(self.address, s.connections, self.patience));
         let opened = join_all(opened).await;
         let (began, thread) = (together.begin(), together.thread);
@@ -167,13 +173,7 @@ impl Load {
         }
     }
 
-    async fn follow(
-        &self,
-        kind: Kind,
-        outstanding: usize,
-        lasting: Duration,
-        together: Together,
-    ) -> Vec<Vec<Tally>> {
+    async fn follow(&self, kind: Kind, outstanding: usize, lasting: Duration, together: &Together) -> Tally {
         let connections = Connections::open(self.address, outstanding.div_ceil(8), self.patience).await;
         let (began, tally) = (together.begin(), Mutex::<Tally>::default());
         let followers = (0..outstanding).map(|follower| {
@@ -195,7 +195,6 @@ impl Load {
             }
         });
         join_all(followers).await;
-        let tally = Tally { seconds: lasting.as_secs_f64(), ..tally.into_inner().unwrap() };
-        vec![vec![tally]]
+        Tally { seconds: lasting.as_secs_f64(), ..tally.into_inner().unwrap() }
     }
 }

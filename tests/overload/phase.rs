@@ -91,7 +91,9 @@ impl Outcome {
 
 /// Runs a workload through its course.
 pub(crate) fn run(load: &Load, processes: Processes, workload: Workload, course: Course) -> Outcome {
-    let one = |outstanding| load.closed(workload.kind, outstanding, course.step).goodput();
+    let cached = |segments| Stream { kind: Kind::Cached, connections: 4, segments };
+    let beside = [cached(vec![Segment { rate: course.cached_rate, lasting: course.step }])];
+    let one = |outstanding| load.closed(workload.kind, outstanding, course.step, &beside).goodput();
     // The first answers are slow: connections, statements and pages are new.
     one(workload.sweep.first().copied().unwrap_or(1));
     let sweep: Vec<_> = workload.sweep.iter().map(|&outstanding| (outstanding, one(outstanding))).collect();
@@ -106,7 +108,7 @@ pub(crate) fn run(load: &Load, processes: Processes, workload: Workload, course:
         connections: CONNECTIONS,
         segments: segments(&|factor| factor * best.1),
     };
-    let cached = Stream { kind: Kind::Cached, connections: 4, segments: segments(&|_| course.cached_rate) };
+    let cached = cached(segments(&|_| course.cached_rate));
     let ((mut tallies, mut began), samples) = processes.watch(|| load.open(&[flood, cached]));
     let (cached, floods) = (tallies.remove(1), tallies.remove(0));
     let phases = FACTORS.iter().zip(floods.into_iter().zip(cached)).map(|(&factor, (flood, cached))| {
