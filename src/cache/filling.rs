@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::far::{Far, Scope};
 use super::memory::Memory;
-use crate::store::{Ask, Epoch, Snapshot, Snapshots, StoreError};
+use crate::store::{Ask, Epoch, Snapshot, Snapshots, StoreError, SubjectRef};
 
 /// The layer that remembers what the one below says.
 #[derive(Clone, Debug)]
@@ -49,7 +49,11 @@ impl<S: Snapshots> Snapshots for Filling<S> {
             let (epoch, catalogue) = (loaded.epoch, loaded.in_force.version);
             // That there is none is not worth a place that others share.
             let facts = filled.facts.into_iter().filter(|(_, fact)| !fact.value.is_none()).collect();
-            far.put(&Scope { epoch, tenant: ask.tenant, catalogue }, facts);
+            let scope = Scope { epoch, tenant: ask.tenant, catalogue };
+            match &ask.subject {
+                SubjectRef::User(user) => far.put_for(&scope, facts, user),
+                _ => far.put(&scope, facts),
+            }
         }
         Ok(loaded)
     }

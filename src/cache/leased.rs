@@ -54,30 +54,29 @@ impl<S: Snapshots> Leased<S> {
         }
     }
 
-    /// Looks in memory, and for what is not there in Redis.
+    /// Looks in memory, and for what is not there in Redis, which is asked once.
     async fn look(&self, fresh: &Fresh, view: &View, ask: &Ask) -> (Looked, Tier) {
         let near = &self.memory.near;
-        let mut looked = view.look(near, ask);
-        let Some(far) = &self.far else { return (looked, Tier::Near) };
-        let mut tier = Tier::Near;
-        // Twice at the most: the member that a user is becomes known by the first time.
-        for _ in 0..2 {
-            let Looked::Missing(parts) = &looked else { break };
-            let Some(catalogue) = view.catalogue().filter(|_| parts.len() <= FAR_PARTS_MAX) else { break };
-            let scope = Scope { epoch: fresh.epoch, tenant: ask.tenant.clone(), catalogue };
-            let facts = Box::pin(far.get(&scope, parts)).await;
-            let found: Vec<_> =
-                parts.iter().zip(facts).filter_map(|(part, fact)| Some((part, fact?))).collect();
-            if found.is_empty() {
-                break;
+        let looked = view.look(near, ask);
+        let (Some(far), Looked::Missing(parts)) = (&self.far, &looked) else { return (looked, Tier::Near) };
+        let Some(catalogue) = view.catalogue().filter(|_| parts.len() <= FAR_PARTS_MAX) else {
+            return (looked, Tier::Near);
+        };
+        let scope = Scope { epoch: fresh.epoch, tenant: ask.tenant.clone(), catalogue };
+        let found = match &ask.subject {
+            SubjectRef::User(user) => Box::pin(far.get_for(&scope, parts, user)).await,
+            _ => {
+                let facts = Box::pin(far.get(&scope, parts)).await;
+                parts.iter().cloned().zip(facts).filter_map(|(part, fact)| Some((part, fact?))).collect()
             }
-            for (part, fact) in found {
-                view.fill_far(near, part, fact);
-            }
-            tier = Tier::Far;
-            looked = view.look(near, ask);
+        };
+        if found.is_empty() {
+            return (looked, Tier::Near);
         }
-        (looked, tier)
+        for (part, fact) in found {
+            view.fill_far(near, &part, fact);
+        }
+        (view.look(near, ask), Tier::Far)
     }
 
     /// The gate: a last look at the clock.

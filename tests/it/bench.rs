@@ -96,7 +96,8 @@ fn on_postgres_and_redis_a_first_check_is_answered_by_the_one_or_the_other() {
     };
     // 40 members are asked about, of two tenants and five resources.
     let [loads, questions] = measured("redis");
-    assert!(loads.unwrap() < 0.2 && (1.0..=2.2).contains(&questions.unwrap()), "{loads:?} {questions:?}");
+    let (loads, questions) = (loads.unwrap(), questions.unwrap());
+    assert!(loads < 0.2 && questions <= 1.2 && loads + questions >= 1.0, "{loads} {questions}");
     let [loads, questions] = measured("cold");
     assert!((1.0..=1.5).contains(&loads.unwrap()) && questions.is_none(), "{loads:?} {questions:?}");
     let (said, _) = bench(&["--mode", "redis"], &[]);

@@ -3,6 +3,7 @@
 //!
 //! A key: `dw1:{TENANT}:` and then, each after its length, the epoch in hex, the catalogue's version, the version of
 //! this program and the part. The tenant in braces is the hash tag: a tenant's entries are in one slot of a cluster.
+//! A member who was asked for as a user is under `member-of:` and the user: who asks so again finds both in one question.
 //!
 //! A value: 20 decimal digits of the revision (in this form a script can compare them), a byte for the layout, a tag of
 //! 16 bytes over the key and all the rest, and the fact as postcard.
@@ -11,7 +12,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use doorward_engine::change::Part;
-use doorward_engine::id::Revision;
+use doorward_engine::id::{Revision, UserId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -103,14 +104,22 @@ impl Entries {
 
 /// The key of a part of what a scope says.
 pub(super) fn key(scope: &Scope, part: &Part) -> String {
+    key_of(scope, &part.to_string())
+}
+
+/// The key of the facts of the member that a user is, for those who ask by the user.
+pub(super) fn member_key(scope: &Scope, user: &UserId) -> String {
+    key_of(scope, &format!("member-of:{user}"))
+}
+
+fn key_of(scope: &Scope, part: &str) -> String {
     let mut key = format!("dw1:{{{}}}", scope.tenant);
     let epoch = scope.epoch.0.iter().fold(String::new(), |mut hex, byte| {
         // Text in memory takes everything.
         let _ = write!(hex, "{byte:02x}");
         hex
     });
-    let (catalogue, part) = (scope.catalogue.to_string(), part.to_string());
-    for field in [epoch.as_str(), &catalogue, env!("CARGO_PKG_VERSION"), &part] {
+    for field in [epoch.as_str(), &scope.catalogue.to_string(), env!("CARGO_PKG_VERSION"), part] {
         let _ = write!(key, ":{}:{field}", field.len());
     }
     key

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_engine::change::Part;
-use doorward_engine::id::TenantId;
+use doorward_engine::id::{TenantId, UserId};
 use redis::{Pipeline, RedisError, RedisResult, Value};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::runtime::Handle;
@@ -71,6 +71,9 @@ pub enum Problem {
     #[error("redis.url or redis.ca_file says what cannot be")]
     Refused,
 }
+
+/// Keys under which there is what is not ours, each with the beginning of what it is.
+type Foreign = Vec<(String, Vec<u8>)>;
 
 /// What entries are of: another epoch, tenant or catalogue is another entry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -151,75 +154,123 @@ impl Far {
 
     /// The facts of parts, in their order; none is a miss, for whatever reason. It takes at most 20 ms.
     pub async fn get(&self, scope: &Scope, parts: &[Part]) -> Vec<Option<Fact>> {
-        let misses = || vec![None; parts.len()];
-        if parts.is_empty() {
+        let keys: Vec<_> = parts.iter().map(|part| entry::key(scope, part)).collect();
+        let values = self.values(&keys).await;
+        let mut foreign = Vec::new();
+        let facts = values.into_iter().zip(keys.iter().zip(parts));
+        let facts =
+            facts.map(|(value, (key, part))| self.opened((key, part), value?, &mut foreign)).collect();
+        self.remove(foreign);
+        facts
+    }
+
+    /// The facts of parts as far as they are there, and with them that of the member that a user is, whoever that is: all
+    /// in one question. It takes at most 20 ms.
+    pub async fn get_for(&self, scope: &Scope, parts: &[Part], user: &UserId) -> Vec<(Part, Fact)> {
+        let mut keys: Vec<_> = parts.iter().map(|part| entry::key(scope, part)).collect();
+        keys.push(entry::member_key(scope, user));
+        let mut values = self.values(&keys).await;
+        let (member, member_key) = (values.pop().flatten(), keys.pop().unwrap_or_default());
+        let mut foreign = Vec::new();
+        let found = values.into_iter().zip(keys.iter().zip(parts)).filter_map(|(value, (key, part))| {
+            let fact = self.opened((key, part), value?, &mut foreign)?;
+            Some((part.clone(), fact))
+        });
+        let mut found: Vec<_> = found.collect();
+        // Either it was known who they are, or it is now.
+        let known = parts.iter().find(|part| matches!(part, Part::Member(_))).cloned();
+        let told = || found.iter().find_map(|(_, fact)| fact.value.clone().into_user().map(Part::Member));
+        if let (Some(value), Some(part)) = (member, known.or_else(told)) {
+            let fact = self.opened((&member_key, &part), value, &mut foreign);
+            found.extend(fact.map(|fact| (part, fact)));
+        }
+        self.remove(foreign);
+        found
+    }
+
+    /// What is under the keys, in their order; none: nothing, or no answer.
+    async fn values(&self, keys: &[String]) -> Vec<Option<Vec<u8>>> {
+        let misses = || vec![None; keys.len()];
+        if keys.is_empty() {
             return misses();
         }
         let permit = Arc::clone(&self.0.questions).try_acquire_owned();
         let (Some(live), Ok(permit)) = (self.0.link.live(), permit) else {
-            self.0.counted.add(FarOutcome::Open, parts.len());
+            self.0.counted.add(FarOutcome::Open, keys.len());
             return misses();
         };
         self.0.counted.0.caches.far_question();
-        let keys: Vec<_> = parts.iter().map(|part| entry::key(scope, part)).collect();
-        let commands = ranges(&keys);
+        let commands = ranges(keys);
         let asked = self.ask("GETRANGE", async move {
             let _permit = permit;
             live.ask(&commands).await
         });
         match asked.await {
-            Ok(values) if values.len() == parts.len() => self.opened(&keys, parts, values),
+            Ok(values) if values.len() == keys.len() => {
+                values.into_iter().map(|value| self.value(value)).collect()
+            }
             Ok(_) => {
-                self.0.counted.failed(parts.len(), Failure::Error);
+                self.0.counted.failed(keys.len(), Failure::Error);
                 misses()
             }
             Err(failure) => {
-                self.0.counted.failed(parts.len(), failure);
+                self.0.counted.failed(keys.len(), failure);
                 misses()
             }
         }
     }
 
-    fn opened(&self, keys: &[String], parts: &[Part], found: Vec<RedisResult<Value>>) -> Vec<Option<Fact>> {
-        let mut foreign = Vec::new();
-        let facts = found.into_iter().zip(keys.iter().zip(parts)).map(|(found, (key, part))| {
-            let value = match found {
-                Ok(Value::BulkString(value)) if value.is_empty() => {
-                    self.0.counted.add(FarOutcome::Miss, 1);
-                    return None;
-                }
-                Ok(Value::BulkString(value)) => value,
-                Ok(_) => Vec::new(),
-                Err(error) => {
-                    self.0.counted.refused(1, &error);
-                    return None;
-                }
-            };
-            match self.0.entries.open(key, part, &value) {
-                Ok(fact) => {
-                    self.0.counted.add(FarOutcome::Hit, 1);
-                    Some(fact)
-                }
-                Err(why) => {
-                    tracing::debug!(why = why.name(), "an entry in redis is refused");
-                    self.0.counted.add(FarOutcome::Rejected, 1);
-                    foreign.push((key.clone(), queue::seen(&value)));
-                    None
-                }
+    fn value(&self, found: RedisResult<Value>) -> Option<Vec<u8>> {
+        match found {
+            Ok(Value::BulkString(value)) if value.is_empty() => {
+                self.0.counted.add(FarOutcome::Miss, 1);
+                None
             }
-        });
-        let facts = facts.collect();
+            Ok(Value::BulkString(value)) => Some(value),
+            Ok(_) => Some(Vec::new()),
+            Err(error) => {
+                self.0.counted.refused(1, &error);
+                None
+            }
+        }
+    }
+
+    /// The fact of a part in the value under a key; what is none is put to the foreign ones.
+    fn opened(&self, (key, part): (&str, &Part), value: Vec<u8>, foreign: &mut Foreign) -> Option<Fact> {
+        match self.0.entries.open(key, part, &value) {
+            Ok(fact) => {
+                self.0.counted.add(FarOutcome::Hit, 1);
+                Some(fact)
+            }
+            Err(why) => {
+                tracing::debug!(why = why.name(), "an entry in redis is refused");
+                self.0.counted.add(FarOutcome::Rejected, 1);
+                foreign.push((key.to_owned(), queue::seen(&value)));
+                None
+            }
+        }
+    }
+
+    fn remove(&self, foreign: Foreign) {
         if !foreign.is_empty() {
             // Where there is no room, the next one who finds it tries again.
             self.0.queue.push(Job::Remove(foreign));
         }
-        facts
     }
 
     /// Stores facts, in the background, where Redis has none that is newer. What finds no room is dropped.
     pub fn put(&self, scope: &Scope, facts: Vec<(Part, Fact)>) {
+        self.store(scope, facts, None);
+    }
+
+    /// The same for facts that were loaded by a user: [`Self::get_for`] finds them.
+    pub fn put_for(&self, scope: &Scope, facts: Vec<(Part, Fact)>, user: &UserId) {
+        self.store(scope, facts, Some(user));
+    }
+
+    fn store(&self, scope: &Scope, facts: Vec<(Part, Fact)>, user: Option<&UserId>) {
         let count = facts.len();
-        let is_kept = self.is_up() && self.0.queue.push(Job::Store(scope.clone(), facts));
+        let is_kept = self.is_up() && self.0.queue.push(Job::Store(scope.clone(), facts, user.cloned()));
         if !is_kept {
             self.0.counted.dropped(count);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use doorward_engine::change::Part;
+use doorward_engine::id::UserId;
 use futures::StreamExt;
 use redis::{Cmd, ErrorKind, RedisResult, Script, ServerErrorKind, Value};
 use tokio::sync::mpsc;
@@ -12,7 +13,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::entry::{self, Entries};
 use super::link::{Link, share};
-use super::{Counted, Scope};
+use super::{Counted, Foreign, Scope};
 use crate::store::Fact;
 
 /// How many jobs wait.
@@ -57,10 +58,10 @@ const SEEN_BYTES: usize = 64;
 
 /// Something to write.
 pub(super) enum Job {
-    /// Facts of one scope.
-    Store(Scope, Vec<(Part, Fact)>),
-    /// Keys under which there is what is not ours, with the beginning of what it was.
-    Remove(Vec<(String, Vec<u8>)>),
+    /// Facts of one scope, and by which user they were loaded.
+    Store(Scope, Vec<(Part, Fact)>, Option<UserId>),
+    /// What is to be deleted.
+    Remove(Foreign),
 }
 
 /// A bounded queue of jobs.
@@ -106,7 +107,7 @@ impl Writer {
 
     async fn perform(&self, job: Job) {
         match job {
-            Job::Store(scope, facts) => self.store(&scope, &facts).await,
+            Job::Store(scope, facts, user) => self.store(&scope, &facts, user.as_ref()).await,
             Job::Remove(entries) => {
                 let (keys, seen): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
                 self.call(&self.remove, REMOVE, &keys, &seen).await;
@@ -114,10 +115,13 @@ impl Writer {
         }
     }
 
-    async fn store(&self, scope: &Scope, facts: &[(Part, Fact)]) {
+    async fn store(&self, scope: &Scope, facts: &[(Part, Fact)], user: Option<&UserId>) {
         let (mut keys, mut arguments, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (part, fact) in facts {
-            let key = entry::key(scope, part);
+            let key = match (part, user) {
+                (Part::Member(_), Some(user)) => entry::member_key(scope, user),
+                _ => entry::key(scope, part),
+            };
             let Some(value) = self.entries.seal(&key, part, fact) else {
                 self.counted.dropped(1);
                 continue;

@@ -6,7 +6,7 @@ use doorward::cache::far::Scope;
 use doorward::keys::Keys;
 use doorward::store::{Epoch, Fact, Value};
 use doorward_engine::change::Part;
-use doorward_engine::id::{KeyId, MemberId, Revision, TenantId};
+use doorward_engine::id::{KeyId, MemberId, Revision, TenantId, UserId};
 use doorward_engine::status::ResourceStatus;
 
 use super::{
@@ -232,6 +232,56 @@ async fn a_value_that_is_not_of_its_part_or_too_large_is_not_stored() {
     replica.put_until(&scope(), &facts, is_there).await;
     assert_eq!(redis.command(&["DBSIZE"]), Reply::Number(1));
     assert!(replica.counted("dropped") >= 6);
+}
+
+/// The parts that are found for a user, of whom so much is asked.
+async fn found_for(replica: &Replica, user_id: &str, parts: &[Part]) -> Vec<Part> {
+    let id = UserId::parse(user_id).unwrap();
+    replica.far.get_for(&scope(), parts, &id).await.into_iter().map(|(part, _)| part).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_and_their_member_are_found_in_one_question() {
+    let redis = Redis::start("");
+    let replica = Replica::connected(&redis.url()).await;
+    let of = |value| Fact { revision: Revision(4), value };
+    let m1 = MemberId::parse("m1").unwrap();
+    let facts = vec![
+        (user("ann"), of(Value::User(Some(m1)))),
+        (member("m1"), of(member_facts("m1", 3))),
+        (resource("r1"), fact(4, ResourceStatus::Active)),
+    ];
+    let all: Vec<_> = [user("ann"), resource("r1"), member("m1")].into();
+    until("they are there", async || {
+        replica.far.put_for(&scope(), facts.clone(), &UserId::parse("ann").unwrap());
+        found_for(&replica, "ann", &all[..2]).await == all
+    })
+    .await;
+    let asked = || {
+        let text = replica.metrics.encode();
+        let asked = text.lines().find_map(|line| line.strip_prefix("doorward_far_questions_total "));
+        asked.unwrap().parse::<u64>().unwrap()
+    };
+    until("in one question", async || {
+        let before = asked();
+        found_for(&replica, "ann", &all[..2]).await == all && asked() == before + 1
+    })
+    .await;
+    // Who they are may be known already; who has not asked as this user finds nothing.
+    until("the member alone", async || found_for(&replica, "ann", &[member("m1")]).await == [member("m1")])
+        .await;
+    assert_eq!(found_for(&replica, "ben", &[member("m1")]).await, []);
+    assert_eq!(replica.get(&member("m1")).await, None);
+    // They are another one by now: what is there of the one before is theirs no more, and is taken away.
+    let m2 = [(user("ann"), Fact { revision: Revision(5), value: Value::User(MemberId::parse("m2").ok()) })];
+    let is_m2 = async || replica.get(&user("ann")).await.as_ref() == Some(&m2[0].1);
+    replica.put_until(&scope(), &m2, is_m2).await;
+    until("they are gone", async || {
+        assert!(!found_for(&replica, "ann", &all[..2]).await.contains(&member("m1")));
+        redis.command(&["DBSIZE"]) == Reply::Number(2)
+    })
+    .await;
+    assert!(replica.counted("rejected") >= 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
