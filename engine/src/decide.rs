@@ -80,6 +80,14 @@ struct Case<'a> {
     scoped: bool,
 }
 
+/// What the rules make of an instant.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    is_open: bool,
+    is_granted: bool,
+    is_key_over: bool,
+}
+
 /// The reason, and whether to hide.
 type Answer = (Reason, bool);
 
@@ -176,28 +184,42 @@ impl<'a> Case<'a> {
     fn valid_until(&self, now: Instant, answer: Answer) -> Option<Instant> {
         let instants = self.instants();
         let next = |after| instants.into_iter().flatten().filter(|&instant| instant > after).min();
+        let moment = self.moment(now);
+        let is_same = |instant| self.moment(instant) == moment || self.answer(instant, &mut ()) == answer;
         let mut later = next(now);
         while let Some(instant) = later
-            && self.answer(instant, &mut ()) == answer
+            && is_same(instant)
         {
             later = next(instant);
         }
         later
     }
 
-    fn instants(&self) -> [Option<Instant>; 6] {
-        let subscription = self.facts.tenant.map(|tenant| &tenant.subscription);
-        let key = match self.facts.subject {
+    /// All that the rules make of an instant: where it is the same, so is the answer.
+    fn moment(&self, now: Instant) -> Moment {
+        Moment {
+            is_open: self.facts.tenant.is_some_and(|tenant| tenant.subscription.is_open(now)),
+            is_granted: self.granted(now),
+            is_key_over: self.key_expiry().is_some_and(|end| now >= end),
+        }
+    }
+
+    fn key_expiry(&self) -> Option<Instant> {
+        match self.facts.subject {
             Subject::Key(key) => key.and_then(|key| key.expires_at),
             Subject::Member(_) => None,
-        };
+        }
+    }
+
+    fn instants(&self) -> [Option<Instant>; 6] {
+        let subscription = self.facts.tenant.map(|tenant| &tenant.subscription);
         [
             subscription.and_then(|subscription| subscription.trial_end),
             subscription.and_then(|subscription| subscription.period_end),
             subscription.and_then(|subscription| subscription.grace_end),
             subscription.and_then(|subscription| subscription.access_until),
             self.grant.and_then(|grant| grant.expires_at),
-            key,
+            self.key_expiry(),
         ]
     }
 }
