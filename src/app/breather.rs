@@ -10,6 +10,10 @@ use crate::telemetry::Metrics;
 /// How long a breath is. Whoever is refused is told to come back in a tenth of a second, and an answer from memory may
 /// be so much later while others are refused.
 const BREATH: Duration = Duration::from_millis(1);
+/// How long a deep one is, where more than so many were turned away since the last: in a flood, one call of each connection
+/// comes in a millisecond, and so each would still be read and answered by itself.
+const DEEP_BREATH: Duration = Duration::from_millis(3);
+const DEEP_ABOVE: u64 = 12;
 
 /// Lets calls gather while there is no room for them: what comes during a breath is read in one go, and answered in one
 /// write. Refusals that come one by one would each wake the worker, on a core that the answers need.
@@ -27,15 +31,19 @@ impl Breather {
 
     /// To be called when a worker has nothing to do and is about to wait.
     pub(super) fn breathe(&self) {
-        if self.is_due() {
-            thread::sleep(BREATH);
+        if let Some(breath) = self.due() {
+            thread::sleep(breath);
         }
     }
 
-    /// Whether calls were turned away since the last time.
-    fn is_due(&self) -> bool {
+    /// How long a breath is due, by the calls that were turned away since the last time.
+    fn due(&self) -> Option<Duration> {
         let turned_away = self.metrics.admissions.overloaded();
-        self.seen.swap(turned_away, Ordering::Relaxed) != turned_away
+        match turned_away.wrapping_sub(self.seen.swap(turned_away, Ordering::Relaxed)) {
+            0 => None,
+            1..=DEEP_ABOVE => Some(BREATH),
+            _ => Some(DEEP_BREATH),
+        }
     }
 }
 
@@ -49,15 +57,16 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         metrics.admissions.refused(Class::Checks, Decline::Overloaded);
         let breather = Breather::new(Arc::clone(&metrics));
-        assert!(!breather.is_due(), "that was before");
+        assert_eq!(breather.due(), None, "that was before");
         for class in Class::ALL {
-            metrics.admissions.refused(class, Decline::Overloaded);
-            metrics.admissions.refused(class, Decline::Overloaded);
-            assert!(breather.is_due(), "{class:?}");
-            assert!(!breather.is_due(), "{class:?}, once");
+            for (count, breath) in [(1, BREATH), (DEEP_ABOVE, BREATH), (DEEP_ABOVE + 1, DEEP_BREATH)] {
+                (0..count).for_each(|_| metrics.admissions.refused(class, Decline::Overloaded));
+                assert_eq!(breather.due(), Some(breath), "{class:?}, {count}");
+                assert_eq!(breather.due(), None, "{class:?}, once");
+            }
         }
         metrics.admissions.refused(Class::Checks, Decline::RateLimited);
         metrics.admissions.refused(Class::Checks, Decline::Deadline);
-        assert!(!breather.is_due(), "room there was");
+        assert_eq!(breather.due(), None, "room there was");
     }
 }

@@ -72,7 +72,10 @@ fn full(arguments: &Arguments) -> bool {
     cores.serve();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut server = runtime.block_on(Server::start(&[]));
-    runtime.block_on(WORLD.create(&server));
+    runtime.block_on(async {
+        WORLD.create(&server).await;
+        server.analyze().await;
+    });
     cores.ask();
     println!("overload: on {}", cores.told());
     let course = Course {

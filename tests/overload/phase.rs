@@ -55,7 +55,9 @@ pub(crate) struct Outcome {
     pub(crate) workload: Workload,
     /// Good answers in a second, by how many calls were outstanding.
     pub(crate) sweep: Vec<(usize, f64)>,
-    /// The best of them.
+    /// With how many it was best.
+    pub(crate) best: usize,
+    /// The same with so many, for as long as a flood.
     pub(crate) capacity: f64,
     /// The same again when all was over: how steady the machine was.
     pub(crate) capacity_after: f64,
@@ -92,13 +94,18 @@ impl Outcome {
 /// Runs a workload through its course.
 pub(crate) fn run(load: &Load, processes: Processes, workload: Workload, course: Course) -> Outcome {
     let cached = |segments| Stream { kind: Kind::Cached, connections: 4, segments };
-    let beside = [cached(vec![Segment { rate: course.cached_rate, lasting: course.step }])];
-    let one = |outstanding| load.closed(workload.kind, outstanding, course.step, &beside).goodput();
+    let one = |outstanding, lasting| {
+        let beside = [cached(vec![Segment { rate: course.cached_rate, lasting }])];
+        load.closed(workload.kind, outstanding, lasting, &beside).goodput()
+    };
     // The first answers are slow: connections, statements and pages are new.
-    one(workload.sweep.first().copied().unwrap_or(1));
-    let sweep: Vec<_> = workload.sweep.iter().map(|&outstanding| (outstanding, one(outstanding))).collect();
-    let best = sweep.iter().copied().max_by(|one, other| one.1.total_cmp(&other.1)).unwrap();
-    println!("{}: {:.0} a second with {} outstanding", workload.name, best.1, best.0);
+    one(workload.sweep.first().copied().unwrap_or(1), course.step);
+    let sweep = workload.sweep.iter().map(|&outstanding| (outstanding, one(outstanding, course.step)));
+    let sweep: Vec<_> = sweep.collect();
+    let best = sweep.iter().copied().max_by(|one, other| one.1.total_cmp(&other.1)).unwrap().0;
+    // The best of several short steps has been lucky too.
+    let capacity = one(best, course.flood);
+    println!("{}: {capacity:.0} a second with {best} outstanding", workload.name);
     let lasting = |factor: f64| if factor < 1.0 { course.half } else { course.flood };
     let segments = |rate: &dyn Fn(f64) -> f64| {
         FACTORS.iter().map(|&factor| Segment { rate: rate(factor), lasting: lasting(factor) }).collect()
@@ -106,7 +113,7 @@ pub(crate) fn run(load: &Load, processes: Processes, workload: Workload, course:
     let flood = Stream {
         kind: workload.kind,
         connections: CONNECTIONS,
-        segments: segments(&|factor| factor * best.1),
+        segments: segments(&|factor| factor * capacity),
     };
     let cached = cached(segments(&|_| course.cached_rate));
     let ((mut tallies, mut began), samples) = processes.watch(|| load.open(&[flood, cached]));
@@ -115,8 +122,8 @@ pub(crate) fn run(load: &Load, processes: Processes, workload: Workload, course:
         let ended = began + lasting(factor);
         let usage = samples.within(began, ended);
         began = ended;
-        Phase { factor, offered: factor * best.1, flood, cached, usage }
+        Phase { factor, offered: factor * capacity, flood, cached, usage }
     });
     let phases = phases.collect();
-    Outcome { workload, sweep, capacity: best.1, capacity_after: one(best.0), phases }
+    Outcome { workload, sweep, best, capacity, capacity_after: one(best, course.flood), phases }
 }

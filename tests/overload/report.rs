@@ -41,8 +41,8 @@ pub(crate) fn markdown(
     let _ = writeln!(
         page,
         "One server as it is shipped, but for `limits.tenant_calls_per_s = 0`, as the load is one caller's; a Postgres of \
-         its own; {} tenants of {} members and {} agents. The capacity is the best goodput of a sweep of calls that follow \
-         each other. Then calls are due at instants fixed in advance, whatever becomes of those before: latencies count \
+         its own, which has analyzed its tables; {} tenants of {} members and {} agents. The capacity is the goodput of calls that follow each other, with as \
+         many outstanding as did best in a sweep, for as long as a flood. Then calls are due at instants fixed in advance, whatever becomes of those before: latencies count \
          from these instants, and an answer is good that comes within a second. Each flood lasts {} s; {:.0} cached checks \
          a second go on all the time. Only what is compared within one run says something.\n",
         world.tenants,
@@ -61,8 +61,9 @@ fn section(outcome: &Outcome) -> String {
     let mut text = format!("## {}\n\n", outcome.workload.name);
     let _ = writeln!(
         text,
-        "Goodput by calls outstanding: {}. Capacity: {:.0} a second; {:.0} when all was over.\n",
+        "Goodput by calls outstanding: {}. Capacity: with {} {:.0} a second; {:.0} when all was over.\n",
         sweep(outcome),
+        outcome.best,
         outcome.capacity,
         outcome.capacity_after
     );

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use doorward::proto::access_service_client::AccessServiceClient;
+use sea_orm::{ConnectionTrait, Database};
 use tonic::Request;
 use tonic::transport::{Channel, Endpoint};
 
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     process: Process,
-    _postgres: Postgres,
+    postgres: Postgres,
     keeper: Arc<Keeper>,
 }
 
@@ -59,13 +60,20 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
         let address = line.split(' ').find_map(|word| word.strip_prefix("grpc=")).unwrap().parse().unwrap();
-        Self { address, process, _postgres: postgres, keeper }
+        Self { address, process, postgres, keeper }
     }
 
     /// A client for what is not load.
     pub(crate) fn client(&self) -> AccessServiceClient<Channel> {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
         AccessServiceClient::new(endpoint.connect_lazy())
+    }
+
+    /// Lets the database learn what is in it, as it does by itself within a minute or so.
+    pub(crate) async fn analyze(&self) {
+        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.postgres.address().port());
+        let database = Database::connect(url).await.unwrap();
+        database.execute_unprepared("ANALYZE").await.unwrap();
     }
 
     /// Whether it has not ended.
