@@ -64,7 +64,7 @@ async fn held_up(server: &Server, count: i64) {
     const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
                            WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let connection = Database::connect(server.url.as_str()).await.unwrap();
-    for _ in 0..500 {
+    for _ in 0..2_000 {
         let row = connection.query_one_raw(Statement::from_string(DbBackend::Postgres, WAITING)).await;
         if row.unwrap().unwrap().try_get_by_index::<i64>(0).unwrap() == count {
             return;
@@ -120,7 +120,7 @@ fn updating(server: &Server, name: &str) -> JoinHandle<Result<(), Status>> {
 /// Waits until so many calls of a class are in flight.
 pub(crate) async fn in_flight(server: &Server, class: &str, count: u64) {
     let series = format!("doorward_calls_in_flight{{class=\"{class}\"}}");
-    for _ in 0..500 {
+    for _ in 0..2_000 {
         if server.counted(|found| found == series) == count {
             return;
         }

@@ -10,7 +10,7 @@ use crate::harness::{Server, on_both, refused, resource, user_subject};
 use crate::store::tables::Tables;
 
 async fn rows(tables: &Tables, count: usize) -> Vec<String> {
-    for _ in 0..100 {
+    for _ in 0..400 {
         let rows = tables.rows("denied_call", "true").await;
         if rows.len() >= count {
             return rows;

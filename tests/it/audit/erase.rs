@@ -80,7 +80,7 @@ async fn told_in(tables: &Tables) -> Vec<String> {
 }
 
 async fn wait_for_denial(tables: &Tables) {
-    for _ in 0..100 {
+    for _ in 0..400 {
         if !tables.rows("denied_call", "true").await.is_empty() {
             return;
         }

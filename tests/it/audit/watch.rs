@@ -231,7 +231,7 @@ fn a_server_keeps_256_streams_and_says_so() {
         assert!(status.get_details_retry_info().is_some());
         refused(Err::<(), _>(status), Code::Unavailable, "OVERLOADED");
         open.truncate(200);
-        for _ in 0..100 {
+        for _ in 0..400 {
             if watching() == 200 {
                 return drop(watch(client, 1).await);
             }

@@ -92,7 +92,7 @@ async fn applied(server: &Server) -> Vec<String> {
 /// Whatever is under way has ended when nothing changes any more.
 async fn settled(server: &Server) -> Vec<String> {
     let writes = |series: &str| series == "doorward_calls_in_flight{class=\"writes\"}";
-    for _ in 0..500 {
+    for _ in 0..2_000 {
         if server.counted(writes) == 0 {
             return applied(server).await;
         }
