@@ -41,10 +41,11 @@ pub(crate) fn markdown(
     let _ = writeln!(
         page,
         "One server as it is shipped, but for `limits.tenant_calls_per_s = 0`, as the load is one caller's; a Postgres of \
-         its own, which has analyzed its tables; {} tenants of {} members and {} agents. The capacity is the goodput of calls that follow each other, with as \
-         many outstanding as did best in a sweep, for as long as a flood. Then calls are due at instants fixed in advance, whatever becomes of those before: latencies count \
-         from these instants, and an answer is good that comes within a second. Each flood lasts {} s; {:.0} cached checks \
-         a second go on all the time. Only what is compared within one run says something.\n",
+         its own, which has analyzed its tables; {} tenants of {} members and {} agents. The capacity is the goodput of \
+         calls that follow each other, with as many outstanding as did best in a sweep, for as long as a flood. Then calls \
+         are due at instants fixed in advance, whatever becomes of those before: latencies count from these instants, and \
+         an answer is good that comes within a second. Each flood lasts {} s; {:.0} cached checks a second go on all the \
+         time. Only what is compared within one run says something.\n",
         world.tenants,
         world.members,
         world.agents,
