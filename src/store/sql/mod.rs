@@ -147,13 +147,14 @@ impl Sql {
     {
         let turn = Arc::clone(&self.inner.lists).acquire_owned().await;
         let turn = turn.map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        let work = work(Arc::clone(&self.inner));
-        let in_turn = async {
-            let answer = trace::failing(work.await);
-            drop(turn);
-            answer
+        let in_turn = |inner| {
+            let work = work(inner);
+            async move {
+                let _turn = turn;
+                work.await
+            }
         };
-        self.spawn(name, in_turn).await
+        self.run(name, in_turn).await
     }
 
     async fn spawn<T, E, F>(&self, name: &'static str, work: F) -> Result<T, E>
