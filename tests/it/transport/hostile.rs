@@ -64,7 +64,8 @@ fn one_connection_more_than_may_be_open_is_closed_at_once() {
 fn who_asks_and_takes_nothing_is_cut() {
     let victim = Victim::start(&[]);
     assert!(victim.under(attacks::slow_reader).survived());
-    counted(&victim, r#"doorward_connections_cut_total{reason="stalled"}"#, 1.0);
+    let cut = r#"doorward_connections_cut_total{reason="stalled"}"#;
+    until(CLOSED_MAX, cut, || victim.counted(cut) == 1.0);
 }
 
 #[test]
