@@ -49,6 +49,18 @@ indexes! {
     ActionIx(u16);
 }
 
+impl TypeIx {
+    /// As two bytes.
+    pub(crate) const fn to_bytes(self) -> [u8; 2] {
+        self.0.to_le_bytes()
+    }
+
+    /// What [`Self::to_bytes`] made.
+    pub(crate) const fn from_bytes(bytes: [u8; 2]) -> Self {
+        Self(u16::from_le_bytes(bytes))
+    }
+}
+
 macro_rules! sets {
     ($($(#[$doc:meta])* $name:ident($bits:ty) of $index:ident;)+) => {$(
         $(#[$doc])*

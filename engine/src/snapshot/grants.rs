@@ -7,29 +7,44 @@ use crate::id::{ResourceId, ResourceRef};
 use crate::instant::Instant;
 use crate::member::Grant;
 
-/// A member's grants, ordered by type and id: 8 bytes and the id for each, 16 more for one that expires.
+/// A member's grants, ordered by type and id: 6 bytes and the id for each, 16 more for one that expires. All that a
+/// search reads lies together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Packed")]
+#[serde(try_from = "Packed", into = "Packed")]
 pub struct Grants {
-    /// Where each id ends in `ids`; it starts where the one before ends.
-    entries: Box<[Entry]>,
-    ids: Box<str>,
+    /// An entry for each, and behind them the ids.
+    packed: Box<[u8]>,
+    count: u32,
     /// The instants of those that expire, ordered by position.
     expiries: Box<[(u32, Instant)]>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Where an id ends among the ids, in 4 bytes, and its type, in 2; it starts where the one before ends.
+type PackedEntry = [u8; 6];
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Entry {
     end: u32,
     kind: TypeIx,
 }
 
-/// Grants as they are read back, before anything is known of them.
-#[derive(Deserialize)]
+/// Grants as they are written, and read back before anything is known of them.
+#[derive(Serialize, Deserialize)]
 struct Packed {
-    entries: Box<[Entry]>,
-    ids: Box<str>,
+    entries: Vec<Entry>,
+    ids: String,
     expiries: Box<[(u32, Instant)]>,
+}
+
+impl From<Grants> for Packed {
+    fn from(grants: Grants) -> Self {
+        let (mut entries, mut ids) = (Vec::with_capacity(grants.len()), String::new());
+        for (kind, id, _) in grants.iter() {
+            ids.push_str(id);
+            entries.push(Entry { end: u32::try_from(ids.len()).unwrap_or(u32::MAX), kind });
+        }
+        Self { entries, ids, expiries: grants.expiries }
+    }
 }
 
 impl TryFrom<Packed> for Grants {
@@ -38,9 +53,12 @@ impl TryFrom<Packed> for Grants {
     /// Only what [`Grants::over`] makes: ids that are there to the last byte, in order, none twice.
     fn try_from(Packed { entries, ids, expiries }: Packed) -> Result<Self, Self::Error> {
         let ends = entries.last().map_or(0, |last| last.end) as usize;
-        let grants = Self { entries, ids, expiries };
+        let mut start = 0;
+        let mut texts =
+            entries.iter().map(|entry| ids.get(std::mem::replace(&mut start, entry.end as usize)..start));
+        let whole = ends == ids.len() && texts.all(|text| text.is_some());
+        let grants = Self::of(&entries, &ids, expiries);
         let ordered = |(a, b): (usize, usize)| matches!((grants.entry(a), grants.entry(b)), (Some(a), Some(b)) if a < b);
-        let whole = ends == grants.ids.len() && (0..grants.len()).all(|at| grants.entry(at).is_some());
         let sorted = (1..grants.len()).all(|at| ordered((at - 1, at)));
         let in_order = grants.expiries.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0));
         let of_grants = grants.expiries.last().is_none_or(|(last, _)| (*last as usize) < grants.len());
@@ -74,18 +92,34 @@ impl Grants {
             entries.push(Entry { end, kind: *kind });
             expiries.extend(grant.expires_at.map(|instant| (position, instant)));
         }
-        Self { entries: entries.into(), ids: ids.into(), expiries: expiries.into() }
+        Self::of(&entries, &ids, expiries.into())
+    }
+
+    fn of(entries: &[Entry], ids: &str, expiries: Box<[(u32, Instant)]>) -> Self {
+        let mut packed = Vec::with_capacity(size_of::<PackedEntry>() * entries.len() + ids.len());
+        for entry in entries {
+            packed.extend(entry.end.to_le_bytes());
+            packed.extend(entry.kind.to_bytes());
+        }
+        packed.extend(ids.as_bytes());
+        Self { packed: packed.into(), count: u32::try_from(entries.len()).unwrap_or(u32::MAX), expiries }
+    }
+
+    /// The entries, and the ids.
+    fn halves(&self) -> (&[PackedEntry], &[u8]) {
+        let (entries, ids) =
+            self.packed.split_at_checked(size_of::<PackedEntry>() * self.len()).unwrap_or_default();
+        (entries.as_chunks().0, ids)
     }
 
     /// The grant on a resource, in force or expired.
     #[must_use]
     pub fn find(&self, kind: TypeIx, id: &ResourceId) -> Option<Grant> {
         let wanted = (kind, id.as_str().as_bytes());
-        let (mut low, mut high) = (0, self.entries.len());
+        let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let (kind, id) = self.entry(middle)?;
-            match (kind, id.as_bytes()).cmp(&wanted) {
+            match self.entry(middle)?.cmp(&wanted) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
                 std::cmp::Ordering::Equal => return Some(self.grant(middle)),
@@ -96,41 +130,46 @@ impl Grants {
 
     /// Every grant, ordered by type and id.
     pub fn iter(&self) -> impl Iterator<Item = (TypeIx, &str, Grant)> {
-        (0..self.entries.len()).filter_map(|position| {
+        (0..self.len()).filter_map(|position| {
             let (kind, id) = self.entry(position)?;
-            Some((kind, id, self.grant(position)))
+            Some((kind, std::str::from_utf8(id).ok()?, self.grant(position)))
         })
     }
 
     /// How many grants there are, expired ones too.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.count as usize
     }
 
     /// How much memory they take beside their own value, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.entries) + self.ids.len() + size_of_val(&*self.expiries)
+        self.packed.len() + size_of_val(&*self.expiries)
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.count == 0
     }
 
-    fn entry(&self, position: usize) -> Option<(TypeIx, &str)> {
-        let entry = self.entries.get(position)?;
-        let before = position.checked_sub(1).and_then(|before| self.entries.get(before));
-        let start = before.map_or(0, |before| before.end) as usize;
-        Some((entry.kind, self.ids.get(start..entry.end as usize)?))
+    fn entry(&self, position: usize) -> Option<(TypeIx, &[u8])> {
+        let (entries, ids) = self.halves();
+        let (end, kind) = unpacked(entries.get(position)?);
+        let before = position.checked_sub(1).and_then(|before| entries.get(before));
+        let start = before.map_or(0, |before| unpacked(before).0);
+        Some((kind, ids.get(start..end)?))
     }
 
     fn grant(&self, position: usize) -> Grant {
         let found = self.expiries.binary_search_by(|(expiring, _)| (*expiring as usize).cmp(&position));
         Grant { expires_at: found.ok().and_then(|at| self.expiries.get(at)).map(|(_, instant)| *instant) }
     }
+}
+
+fn unpacked(&[a, b, c, d, kind @ ..]: &PackedEntry) -> (usize, TypeIx) {
+    (u32::from_le_bytes([a, b, c, d]) as usize, TypeIx::from_bytes(kind))
 }
 
 #[cfg(test)]
