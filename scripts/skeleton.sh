@@ -8,7 +8,7 @@ if [ -e .git ]; then
     exit 1
 fi
 find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path ./build.rs ! -name main.rs ! -name lib.rs \
-    ! -path '*/benches/*.rs' -delete
+    ! -path '*/benches/*.rs' ! -path './.cargo/*' -delete
 # No braces side by side: find would put names there.
 find . -name '*.rs' -exec sh -c 'for file; do echo "fn main() { }" >"$file"; done' sh '{}' +
 find . -type d -empty -delete

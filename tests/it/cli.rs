@@ -142,3 +142,9 @@ fn a_catalogue_is_tried_before_it_is_put_in_force() {
     let said = demo.run("catalogue apply /nowhere/c.toml");
     assert!(said.code == Some(1) && said.stderr.contains("/nowhere/c.toml cannot be read"), "{said:?}");
 }
+
+#[test]
+fn the_allocator_gives_memory_back_in_whole_huge_pages() {
+    let said = run(&["--version"], &[("MIMALLOC_VERBOSE", "1")]);
+    assert!(said.stderr.contains("option 'allow_thp': 2"), "{said:?}");
+}
