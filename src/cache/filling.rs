@@ -41,7 +41,7 @@ impl<S: Snapshots> Snapshots for Filling<S> {
             _ => {}
         }
         self.memory.saw_catalogue(loaded.in_force.version);
-        let filled = view.fill(&self.memory.near, &ask, &loaded);
+        let filled = self.memory.views.fill(&view, &ask, &loaded);
         if filled.ahead {
             self.memory.poke();
         }

@@ -56,8 +56,7 @@ impl<S: Snapshots> Leased<S> {
 
     /// Looks in memory, and for what is not there in Redis, which is asked once.
     async fn look(&self, fresh: &Fresh, view: &View, ask: &Ask) -> (Looked, Tier) {
-        let near = &self.memory.near;
-        let looked = view.look(near, ask);
+        let looked = view.look(ask);
         let (Some(far), Looked::Missing(parts)) = (&self.far, &looked) else { return (looked, Tier::Near) };
         let Some(catalogue) = view.catalogue().filter(|_| parts.len() <= FAR_PARTS_MAX) else {
             return (looked, Tier::Near);
@@ -74,9 +73,9 @@ impl<S: Snapshots> Leased<S> {
             return (looked, Tier::Near);
         }
         for (part, fact) in found {
-            view.fill_far(near, &part, fact);
+            self.memory.views.fill_far(view, &part, &fact);
         }
-        (view.look(near, ask), Tier::Far)
+        (view.look(ask), Tier::Far)
     }
 
     /// The gate: a last look at the clock.

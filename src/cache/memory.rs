@@ -11,9 +11,9 @@ use tokio::sync::Notify;
 
 use super::away::Away;
 use super::lease::{Fresh, Gate, Lease};
-use super::near::Near;
 use super::roster::Page;
-use super::view::{Looked, Views};
+use super::view::Looked;
+use super::views::Views;
 use crate::clock::{Clock, Steady};
 use crate::store::act::PLATFORM;
 use crate::store::feed::Changed;
@@ -37,7 +37,6 @@ pub struct Options {
 /// What the layers of one replica share.
 #[derive(Debug)]
 pub struct Memory {
-    pub(super) near: Near,
     pub(super) views: Views,
     pub(super) lease: Lease,
     pub(super) away: Away,
@@ -56,8 +55,7 @@ impl Memory {
     pub fn new(options: Options) -> Arc<Self> {
         let Options { near_bytes, lease, stale, steady, clock } = options;
         Arc::new(Self {
-            near: Near::new(near_bytes),
-            views: Views::new(),
+            views: Views::within(near_bytes),
             lease: Lease::new(lease, stale, steady, clock),
             away: Away::default(),
             roster: ArcSwap::default(),
@@ -98,7 +96,7 @@ impl Memory {
         }
         let fresh = self.lease.read()?;
         let view = self.views.get(&ask.tenant)?;
-        let Looked::Found(found) = view.look(&self.near, ask) else { return None };
+        let Looked::Found(found) = view.look(ask) else { return None };
         let (gate, now) = self.lease.gate(&fresh);
         (gate == Gate::Open && ask.freshness.is_met_by(found.revision))
             .then(|| found.snapshot(&fresh, now, Tier::Near))
@@ -134,7 +132,7 @@ impl Memory {
         match &changed.parts {
             Some(parts) => {
                 if let Some(view) = self.views.get(&tenant) {
-                    view.apply(&self.near, changed.revision, parts);
+                    view.apply(changed.revision, parts);
                 }
             }
             None => self.views.drop_one(&tenant),
@@ -158,11 +156,10 @@ impl Memory {
         self.roster.load_full()
     }
 
-    /// The facts lose their views, and with them every way to them.
+    /// The facts go with their views.
     fn drop_facts(&self) {
         self.roster.store(Arc::default());
         self.views.drop_all();
-        self.near.clear();
     }
 
     /// Lets the feed be looked at now.
@@ -193,8 +190,8 @@ impl Memory {
     #[must_use]
     pub fn gauges(&self) -> Gauges {
         Gauges {
-            bytes: self.near.bytes(),
-            facts: self.near.len() as u64,
+            bytes: self.views.room().bytes(),
+            facts: self.views.room().facts(),
             views: self.views.len() as u64,
             feed_age: self.lease.age(),
         }

@@ -16,12 +16,14 @@ mod interleaving;
 mod lease;
 mod leased;
 mod memory;
+mod name;
 mod near;
 mod roster;
 #[cfg(test)]
 mod samples;
 mod slip;
 mod view;
+mod views;
 mod watch;
 
 pub use self::enforced::{Enforced, Manner};

@@ -1,219 +1,236 @@
-//! The near cache: facts in this process's memory, bounded by bytes. It knows no revision and no lease.
+//! The near cache: one view's facts in this process's memory, and the room that those of all views share. It knows no
+//! revision and no lease.
 
-use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use doorward_engine::change::Part;
-use doorward_engine::id::{KeyId, MemberId, ResourceRef, UserId};
 use doorward_engine::snapshot::{KeyFacts, KeyScope, MemberFacts, TenantFacts};
-use quick_cache::sync::Cache;
-use quick_cache::{Equivalent, OptionsBuilder, Weighter};
+use hashbrown::HashTable;
 
-use crate::store::{Fact, Value};
+use super::name::Name;
+use crate::store;
+use crate::store::Value;
 
-/// What an entry takes beside its key and value: its place in the tables of the cache.
-const OVERHEAD_BYTES: usize = 64;
-/// The least share of a shard, and the most shards.
-const SHARE_BYTES: u64 = 16 * 1024 * 1024;
-const SHARDS_MAX: usize = 256;
-/// A rough entry, for the tables' first size.
-const ENTRY_BYTES: u64 = 512;
+/// From so many facts on a table is one of several parts: the largest that grows at once, while its view waits.
+const PART_FACTS_MAX: usize = 32_768;
+const PARTS: usize = 64;
+/// How often a fact is passed over for having been used.
+const USES_MAX: u8 = 3;
 
-/// Facts by the view that they belong to and their part. A view's facts are out of reach when it is gone.
+/// A fact as it is kept: of a user it says by which name their member's facts are found.
+pub(super) type Fact = store::Fact<Name>;
+
+/// What the facts of all views take, and may take.
 #[derive(Debug)]
-pub(super) struct Near {
-    facts: Cache<Key, Fact, Bytes>,
+pub(super) struct Room {
+    bytes: AtomicU64,
+    facts: AtomicU64,
+    bytes_max: u64,
 }
 
-/// A part without its own copy of the names: a lookup allocates nothing. Same variants, in the same order, as [`Part`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum PartRef<'a> {
-    Tenant,
-    Member(&'a MemberId),
-    User(&'a UserId),
-    Key(&'a KeyId),
-    Resource(&'a ResourceRef),
-    Catalogue,
-    Credentials,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    view: u64,
-    part: Part,
-}
-
-#[derive(Hash)]
-struct Lookup<'a> {
-    view: u64,
-    part: PartRef<'a>,
-}
-
-impl<'a> From<&'a Part> for PartRef<'a> {
-    fn from(part: &'a Part) -> Self {
-        match part {
-            Part::Tenant => Self::Tenant,
-            Part::Member(id) => Self::Member(id),
-            Part::User(id) => Self::User(id),
-            Part::Key(id) => Self::Key(id),
-            Part::Resource(reference) => Self::Resource(reference),
-            Part::Catalogue => Self::Catalogue,
-            Part::Credentials => Self::Credentials,
-        }
-    }
-}
-
-impl PartRef<'_> {
-    /// The part with names of its own.
-    pub(super) fn to_part(self) -> Part {
-        match self {
-            Self::Tenant => Part::Tenant,
-            Self::Member(id) => Part::Member(id.clone()),
-            Self::User(id) => Part::User(id.clone()),
-            Self::Key(id) => Part::Key(id.clone()),
-            Self::Resource(reference) => Part::Resource(reference.clone()),
-            Self::Catalogue => Part::Catalogue,
-            Self::Credentials => Part::Credentials,
-        }
-    }
-}
-
-impl Equivalent<Key> for Lookup<'_> {
-    fn equivalent(&self, key: &Key) -> bool {
-        self.view == key.view && self.part == PartRef::from(&key.part)
-    }
-}
-
-impl Near {
-    pub(super) fn new(bytes_max: u64) -> Self {
-        let items = usize::try_from(bytes_max / ENTRY_BYTES).unwrap_or(usize::MAX).max(16);
-        // A fact that is heavier than a shard's share would never be kept: shares are larger than any fact.
-        let shards = usize::try_from(bytes_max / SHARE_BYTES).unwrap_or(usize::MAX).clamp(1, SHARDS_MAX);
-        let options = OptionsBuilder::new()
-            .shards(shards)
-            .estimated_items_capacity(items)
-            .weight_capacity(bytes_max)
-            .build();
-        let facts = match options {
-            Ok(options) => Cache::with_options(options, Bytes, Default::default(), Default::default()),
-            Err(_) => Cache::with_weighter(items, bytes_max, Bytes),
-        };
-        Self { facts }
-    }
-
-    pub(super) fn get(&self, view: u64, part: PartRef<'_>) -> Option<Fact> {
-        self.facts.get(&Lookup { view, part })
-    }
-
-    pub(super) fn insert(&self, view: u64, part: Part, fact: Fact) {
-        self.facts.insert(Key { view, part }, fact);
-    }
-
-    pub(super) fn remove(&self, view: u64, part: &Part) {
-        self.facts.remove(&Lookup { view, part: part.into() });
-    }
-
-    pub(super) fn clear(&self) {
-        self.facts.clear();
+impl Room {
+    pub(super) fn of(bytes_max: u64) -> Self {
+        Self { bytes: AtomicU64::new(0), facts: AtomicU64::new(0), bytes_max }
     }
 
     /// How much the facts take, in bytes.
     pub(super) fn bytes(&self) -> u64 {
-        self.facts.weight()
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// How many facts there are.
-    pub(super) fn len(&self) -> usize {
-        self.facts.len()
+    pub(super) fn facts(&self) -> u64 {
+        self.facts.load(Ordering::Relaxed)
+    }
+
+    /// By how much the facts take more than they may, in bytes.
+    pub(super) fn excess(&self) -> u64 {
+        self.bytes().saturating_sub(self.bytes_max)
+    }
+
+    fn take(&self, fact: &Fact) {
+        self.bytes.fetch_add(bytes(fact), Ordering::Relaxed);
+        self.facts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn give_back(&self, fact: &Fact) {
+        self.bytes.fetch_sub(bytes(fact), Ordering::Relaxed);
+        self.facts.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-#[derive(Clone, Debug)]
-struct Bytes;
+/// A view's facts by their names, and the hand of the clock that makes room: what was used since the hand last came by
+/// stays, the others go.
+#[derive(Debug)]
+pub(super) struct Near {
+    /// What every question asks for, and its name: it has a place beside the table.
+    first: Option<Slot>,
+    first_name: Name,
+    small: HashTable<Slot>,
+    /// Empty, or all there is: then nothing is in `small`.
+    parts: Box<[HashTable<Slot>]>,
+    hand: Hand,
+    room: Arc<Room>,
+}
 
-impl Weighter<Key, Fact> for Bytes {
-    fn weight(&self, key: &Key, fact: &Fact) -> u64 {
-        let names = match &key.part {
-            Part::Tenant | Part::Catalogue | Part::Credentials => 0,
-            Part::Member(id) => id.as_str().len(),
-            Part::User(id) => id.as_str().len(),
-            Part::Key(id) => id.as_str().len(),
-            Part::Resource(reference) => reference.kind.as_str().len() + reference.id.as_str().len(),
+#[derive(Debug)]
+struct Slot {
+    name: Name,
+    fact: Fact,
+    uses: AtomicU8,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Hand {
+    part: usize,
+    bucket: usize,
+}
+
+impl Near {
+    /// Nothing yet. `first_name` is what every question asks for.
+    pub(super) fn within(room: Arc<Room>, first_name: Name) -> Self {
+        let (small, parts, hand) = (HashTable::new(), Box::default(), Hand::default());
+        Self { first: None, first_name, small, parts, hand, room }
+    }
+
+    /// The fact of a name. Nothing is written but that it was used, and that not always: readers do not wait for each other.
+    pub(super) fn get(&self, name: Name) -> Option<&Fact> {
+        let slot = if name == self.first_name {
+            self.first.as_ref()?
+        } else {
+            let part = self.parts.get(name.part(PARTS)).unwrap_or(&self.small);
+            part.find(name.hash(), |slot| slot.name == name)?
         };
-        let value = match &fact.value {
-            Value::Tenant(facts) => facts.as_deref().map_or(0, tenant_bytes),
-            Value::Member(facts) => facts.as_deref().map_or(0, member_bytes),
-            Value::Key(facts) => facts.as_deref().map_or(0, key_bytes),
-            Value::User(member) => member.as_ref().map_or(0, |member| member.as_str().len()),
-            Value::Resource(_) => 0,
+        let uses = slot.uses.load(Ordering::Relaxed);
+        if uses < USES_MAX {
+            slot.uses.store(uses + 1, Ordering::Relaxed);
+        }
+        Some(&slot.fact)
+    }
+
+    pub(super) fn insert(&mut self, name: Name, fact: Fact) {
+        self.remove(name);
+        self.room.take(&fact);
+        let slot = Slot { name, fact, uses: AtomicU8::new(0) };
+        if name == self.first_name {
+            self.first = Some(slot);
+            return;
+        }
+        if self.small.len() >= PART_FACTS_MAX {
+            self.divide();
+        }
+        insert(self.part_mut(name), slot);
+    }
+
+    pub(super) fn remove(&mut self, name: Name) {
+        let removed = if name == self.first_name {
+            self.first.take()
+        } else {
+            let found = self.part_mut(name).find_entry(name.hash(), |slot| slot.name == name);
+            found.ok().map(|entry| entry.remove().0)
         };
-        (OVERHEAD_BYTES + size_of::<Key>() + size_of::<Fact>() + names + value) as u64
+        if let Some(slot) = removed {
+            self.room.give_back(&slot.fact);
+        }
+    }
+
+    fn part_mut(&mut self, name: Name) -> &mut HashTable<Slot> {
+        self.parts.get_mut(name.part(PARTS)).unwrap_or(&mut self.small)
+    }
+
+    fn divide(&mut self) {
+        self.parts = (0..PARTS).map(|_| HashTable::new()).collect();
+        for slot in std::mem::take(&mut self.small) {
+            insert(self.part_mut(slot.name), slot);
+        }
+    }
+
+    /// Moves the hand over places, so many at most, while there is too little room; what is left of them is not used up.
+    /// Whether it came round.
+    pub(super) fn sweep(&mut self, places: &mut usize) -> bool {
+        while *places > 0 && self.room.excess() > 0 {
+            *places -= 1;
+            let table = self.parts.get_mut(self.hand.part).unwrap_or(&mut self.small);
+            if self.hand.bucket >= table.num_buckets() {
+                shrink(table);
+                self.hand = Hand { part: self.hand.part + 1, bucket: 0 };
+                if self.hand.part >= self.parts.len() {
+                    self.hand = Hand::default();
+                    if let Some(slot) = self.first.take_if(is_unused) {
+                        self.room.give_back(&slot.fact);
+                    }
+                    return true;
+                }
+                continue;
+            }
+            if let Ok(mut entry) = table.get_bucket_entry(self.hand.bucket)
+                && is_unused(entry.get_mut())
+            {
+                self.room.give_back(&entry.remove().0.fact);
+            }
+            self.hand.bucket += 1;
+        }
+        false
     }
 }
 
+impl Drop for Near {
+    fn drop(&mut self) {
+        let slots = self.parts.iter().flatten().chain(&self.small).chain(&self.first);
+        slots.for_each(|slot| self.room.give_back(&slot.fact));
+    }
+}
+
+/// Whether the hand finds it unused; otherwise one use is taken off.
+fn is_unused(slot: &mut Slot) -> bool {
+    let uses = slot.uses.get_mut();
+    std::mem::replace(uses, uses.saturating_sub(1)) == 0
+}
+
+fn insert(table: &mut HashTable<Slot>, slot: Slot) {
+    table.insert_unique(slot.name.hash(), slot, |slot| slot.name.hash());
+}
+
+/// A table that has become much too large gives the rest back.
+fn shrink(table: &mut HashTable<Slot>) {
+    if table.len() < table.capacity() / 4 {
+        table.shrink_to(table.len() * 2, |slot| slot.name.hash());
+    }
+}
+
+/// A place in a table and its control byte; after a table has doubled there are 16 for 7 facts.
+const PLACE_BYTES: usize = (size_of::<Slot>() + 1) * 16 / 7;
+/// What stands before a shared value: how many share it.
+const SHARED_BYTES: usize = 16;
 /// An entry of a set, with its text.
 const LISTED_BYTES: usize = 40;
+
+/// What a fact takes, in bytes.
+fn bytes(fact: &Fact) -> u64 {
+    let value = match &fact.value {
+        Value::Tenant(facts) => facts.as_deref().map_or(0, tenant_bytes),
+        Value::Member(facts) => facts.as_deref().map_or(0, member_bytes),
+        Value::Key(facts) => facts.as_deref().map_or(0, key_bytes),
+        Value::User(_) | Value::Resource(_) => 0,
+    };
+    (PLACE_BYTES + value) as u64
+}
 
 fn tenant_bytes(facts: &TenantFacts) -> usize {
     let countries = facts.firewall.country.as_ref().map_or(0, |rule| rule.countries.len());
     let domains = facts.firewall.domain.as_ref().map_or(0, |rule| rule.domains.len());
-    size_of_val(facts) + LISTED_BYTES * (countries + domains)
+    SHARED_BYTES + size_of_val(facts) + LISTED_BYTES * (countries + domains)
 }
 
 fn member_bytes(facts: &MemberFacts) -> usize {
-    size_of_val(facts) + facts.id.as_str().len() + LISTED_BYTES + facts.grants.bytes()
+    SHARED_BYTES + size_of_val(facts) + facts.id.as_str().len() + LISTED_BYTES + facts.grants.bytes()
 }
 
 fn key_bytes(facts: &KeyFacts) -> usize {
     let ids = |scope: &KeyScope| scope.ids.as_ref().map_or(0, |ids| ids.len());
     let scopes = facts.resources.iter().map(|scope| size_of_val(scope) + LISTED_BYTES * ids(scope));
-    size_of_val(facts) + facts.id.as_str().len() + scopes.sum::<usize>()
+    SHARED_BYTES + size_of_val(facts) + facts.id.as_str().len() + scopes.sum::<usize>()
 }
 
 #[cfg(test)]
-mod tests {
-    use doorward_engine::id::{ResourceId, Revision, TypeKey};
-
-    use super::*;
-
-    fn parts() -> Vec<Part> {
-        let kind = TypeKey::parse("agent").unwrap();
-        vec![
-            Part::Tenant,
-            Part::Member(MemberId::parse("same").unwrap()),
-            Part::User(UserId::parse("same").unwrap()),
-            Part::Key(KeyId::parse("same").unwrap()),
-            Part::Resource(ResourceRef { kind, id: ResourceId::parse("same").unwrap() }),
-            Part::Catalogue,
-        ]
-    }
-
-    fn fact(revision: u64) -> Fact {
-        Fact { revision: Revision(revision), value: Value::User(None) }
-    }
-
-    #[test]
-    fn a_part_is_found_by_its_borrowed_form_and_by_no_other() {
-        let near = Near::new(1 << 20);
-        for (at, part) in (1..).zip(parts()) {
-            near.insert(7, part, fact(at));
-        }
-        for (at, part) in (1..).zip(parts()) {
-            assert_eq!(near.get(7, PartRef::from(&part)).map(|fact| fact.revision), Some(Revision(at)));
-            assert_eq!(PartRef::from(&part).to_part(), part);
-            assert!(near.get(8, PartRef::from(&part)).is_none(), "another view's");
-        }
-        near.remove(7, &Part::Tenant);
-        assert!(near.get(7, PartRef::Tenant).is_none());
-        assert_eq!(near.len(), parts().len() - 1);
-    }
-
-    #[test]
-    fn it_takes_no_more_bytes_than_it_may() {
-        let near = Near::new(100_000);
-        for id in 0..10_000 {
-            near.insert(1, Part::Member(MemberId::parse(&format!("m{id}")).unwrap()), fact(1));
-        }
-        assert!(near.bytes() <= 100_000, "{}", near.bytes());
-        assert!(near.len() > 100, "{}", near.len());
-    }
-}
+mod tests;

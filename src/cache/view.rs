@@ -1,50 +1,35 @@
-//! Views: what a replica requires of facts of a tenant, by what the feed has told since the view was made.
-//!
-//! A view is in the map before the load that fills it is sent, so that whatever the feed tells meanwhile is recorded in
-//! it. A load fills the very view that it was sent under: one that was dropped is out of reach, with its facts.
+//! A view: a tenant's facts as far as they are in memory, and what is required of them, by what the feed has told since
+//! it was made. All of it changes under one lock, so that an answer is of one moment.
 
 mod many;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use doorward_engine::change::Part;
-use doorward_engine::id::{ResourceRef, Revision, TenantId};
+use doorward_engine::id::{ResourceRef, Revision};
 use doorward_engine::instant::Instant;
-use doorward_engine::snapshot::{ResourceFacts, TenantFacts};
-use quick_cache::DefaultHashBuilder;
-use quick_cache::sync::Cache;
+use doorward_engine::snapshot::{KeyFacts, MemberFacts, ResourceFacts, TenantFacts};
 
 pub(super) use self::many::Shared;
 use super::lease::Fresh;
-use super::near::{Near, PartRef};
+use super::name::{AsItIs, Name, Names, PartRef};
+use super::near::{self, Near, Room};
 use super::slip::{Slip, slips};
 use crate::store::{Ask, Fact, InForce, Snapshot, SubjectFacts, SubjectRef, Tier, Value};
 
-/// How many tenants have a view.
-const VIEWS_MAX: usize = 65_536;
 /// How many touched parts a view remembers; of the others it knows only that they may have been touched.
 const TOUCHED_MAX: usize = 512;
-
-/// The views of a replica.
-#[derive(Debug)]
-pub(super) struct Views {
-    map: Cache<TenantId, Arc<View>>,
-    next: AtomicU64,
-    hashes: DefaultHashBuilder,
-}
 
 /// One tenant's.
 #[derive(Debug)]
 pub(super) struct View {
-    id: u64,
-    hashes: DefaultHashBuilder,
+    names: Names,
+    tenant: Name,
     state: RwLock<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// None: no load has returned yet, and no fact is usable.
     in_force: Option<Arc<InForce>>,
@@ -53,9 +38,10 @@ struct State {
     /// The revision up to which the feed has been applied, and no farther: a fact read later waits for the feed, lest
     /// an answer mix two revisions.
     applied: Revision,
-    /// The revisions that touched parts, by the parts' hashes: two parts with one hash cost a miss, no more.
-    touched: HashMap<u64, Revision, DefaultHashBuilder>,
-    order: VecDeque<(Revision, u64)>,
+    near: Near,
+    /// The revisions that touched parts.
+    touched: HashMap<Name, Revision, AsItIs>,
+    order: VecDeque<(Revision, Name)>,
 }
 
 /// Facts found, all of the view's revision.
@@ -68,11 +54,27 @@ pub(super) struct Found {
     resources: Vec<Option<ResourceFacts>>,
 }
 
+/// A subject's facts where they are kept.
+#[derive(Clone, Copy, Debug)]
+enum Held<'s> {
+    Member(Option<&'s Arc<MemberFacts>>),
+    Key(Option<&'s Arc<KeyFacts>>),
+}
+
+impl Held<'_> {
+    fn facts(self) -> SubjectFacts {
+        match self {
+            Self::Member(facts) => SubjectFacts::Member(facts.cloned()),
+            Self::Key(facts) => SubjectFacts::Key(facts.cloned()),
+        }
+    }
+}
+
 /// What a lookup came to.
 #[derive(Debug)]
 pub(super) enum Looked {
     Found(Found),
-    /// These parts are not there, or outdated. Of a user that is not there, the member is not named.
+    /// These parts are not there, or outdated. A member who is looked for by their user is not named: the user is.
     Missing(Vec<Part>),
     /// The view has been filled by no load yet.
     Empty,
@@ -87,44 +89,18 @@ pub(super) struct Filled {
     pub(super) ahead: bool,
 }
 
-impl Views {
-    pub(super) fn new() -> Self {
-        Self { map: Cache::new(VIEWS_MAX), next: AtomicU64::new(1), hashes: DefaultHashBuilder::default() }
-    }
-
-    pub(super) fn get(&self, tenant: &TenantId) -> Option<Arc<View>> {
-        self.map.get(tenant)
-    }
-
-    /// The tenant's view; a new one is in the map before this returns.
-    pub(super) fn get_or_insert(&self, tenant: &TenantId) -> Arc<View> {
-        let new = || {
-            let id = self.next.fetch_add(1, Ordering::Relaxed);
-            Ok::<_, std::convert::Infallible>(Arc::new(View::new(id, self.hashes.clone())))
-        };
-        match self.map.get_or_insert_with(tenant, new) {
-            Ok(view) => view,
-            Err(impossible) => match impossible {},
-        }
-    }
-
-    pub(super) fn drop_one(&self, tenant: &TenantId) {
-        self.map.remove(tenant);
-    }
-
-    pub(super) fn drop_all(&self) {
-        self.map.clear();
-    }
-
-    /// How many tenants have one.
-    pub(super) fn len(&self) -> usize {
-        self.map.len()
-    }
-}
-
 impl View {
-    fn new(id: u64, hashes: DefaultHashBuilder) -> Self {
-        Self { id, hashes, state: RwLock::default() }
+    pub(super) fn new(names: Names, room: Arc<Room>) -> Self {
+        let tenant = names.of(PartRef::Tenant);
+        let state = State {
+            in_force: None,
+            floor: Revision::default(),
+            applied: Revision::default(),
+            near: Near::within(room, tenant),
+            touched: HashMap::default(),
+            order: VecDeque::new(),
+        };
+        Self { names, tenant, state: RwLock::new(state) }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -135,8 +111,9 @@ impl View {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hash(&self, part: PartRef<'_>) -> u64 {
-        self.hashes.hash_one(part)
+    /// What the fact of a part is known by in memory.
+    fn name(&self, part: PartRef<'_>) -> Name {
+        if matches!(part, PartRef::Tenant) { self.tenant } else { self.names.of(part) }
     }
 
     /// Up to which revision the feed has been applied.
@@ -150,49 +127,49 @@ impl View {
     }
 
     /// The facts for a question, as of one moment of the view.
-    pub(super) fn look(&self, near: &Near, ask: &Ask) -> Looked {
+    pub(super) fn look(&self, ask: &Ask) -> Looked {
         let state = self.read();
-        let Some(in_force) = state.in_force.as_ref().map(Arc::clone) else {
+        let Some(in_force) = &state.in_force else {
             return Looked::Empty;
         };
         let mut missing = Vec::new();
-        let mut get = |part: PartRef<'_>| {
-            let value = self.usable(&state, near, part);
+        let named = |part| (self.name(part), part);
+        let mut get = |(name, part): (Name, PartRef<'_>)| {
+            let value = state.usable(name);
             if value.is_none() {
                 missing.push(part.to_part());
             }
             value
         };
-        let tenant = get(PartRef::Tenant).and_then(Value::into_tenant);
+        let tenant = get(named(PartRef::Tenant)).and_then(Value::tenant);
         let subject = match &ask.subject {
-            SubjectRef::Nobody => SubjectFacts::Member(None),
-            SubjectRef::Key(key) => SubjectFacts::Key(get(PartRef::Key(key)).and_then(Value::into_key)),
+            SubjectRef::Nobody => Held::Member(None),
+            SubjectRef::Key(key) => Held::Key(get(named(PartRef::Key(key))).and_then(Value::key)),
             SubjectRef::Member(member) => {
-                SubjectFacts::Member(get(PartRef::Member(member)).and_then(Value::into_member))
+                Held::Member(get(named(PartRef::Member(member))).and_then(Value::member))
             }
             SubjectRef::User(user) => {
-                let member = get(PartRef::User(user)).and_then(Value::into_user);
-                SubjectFacts::Member(
-                    member.and_then(|id| get(PartRef::Member(&id))).and_then(Value::into_member),
-                )
+                let user = PartRef::User(user);
+                let member = get(named(user)).and_then(Value::user);
+                Held::Member(member.and_then(|&name| get((name, user))).and_then(Value::member))
             }
         };
-        let mut resource = |resource| get(PartRef::Resource(resource)).and_then(Value::into_resource);
+        let mut resource = |resource| get(named(PartRef::Resource(resource))).and_then(Value::resource);
         let resources = ask.resources.iter().map(&mut resource).collect();
         if !missing.is_empty() {
             return Looked::Missing(missing);
         }
-        Looked::Found(Found { in_force, revision: state.applied, tenant, subject, resources })
-    }
-
-    /// A part's value, if it is there and not outdated.
-    fn usable(&self, state: &State, near: &Near, part: PartRef<'_>) -> Option<Value> {
-        let fact = near.get(self.id, part).filter(|fact| state.permits(|| self.hash(part), fact));
-        fact.map(|fact| fact.value)
+        Looked::Found(Found {
+            in_force: Arc::clone(in_force),
+            revision: state.applied,
+            tenant: tenant.cloned(),
+            subject: subject.facts(),
+            resources,
+        })
     }
 
     /// Puts in what a load has read, which was sent when this view was in the map.
-    pub(super) fn fill(&self, near: &Near, ask: &Ask, loaded: &Snapshot) -> Filled {
+    pub(super) fn fill(&self, ask: &Ask, loaded: &Snapshot) -> Filled {
         let mut state = self.write();
         if state.in_force.is_none() {
             state.in_force = Some(Arc::clone(&loaded.in_force));
@@ -205,7 +182,7 @@ impl View {
         if same_catalogue {
             for (part, value) in values(ask, loaded) {
                 let fact = Fact { revision: loaded.revision, value };
-                if self.keep(&state, near, &part, &fact) {
+                if self.keep(&mut state, &part, &fact) {
                     filled.facts.push((part, fact));
                 }
             }
@@ -214,59 +191,77 @@ impl View {
     }
 
     /// Puts in what another replica has read.
-    pub(super) fn fill_far(&self, near: &Near, part: &Part, fact: Fact) {
-        let state = self.write();
+    pub(super) fn fill_far(&self, part: &Part, fact: &Fact) {
+        let mut state = self.write();
         if slips(Slip::FarUnchecked) {
-            near.insert(self.id, part.clone(), Fact { revision: state.applied, ..fact });
+            let (name, kept) = self.as_kept(part, fact);
+            let revision = state.applied;
+            state.near.insert(name, near::Fact { revision, ..kept });
         } else {
-            self.keep(&state, near, part, &fact);
+            self.keep(&mut state, part, fact);
         }
     }
 
-    /// The state is locked for writing: nothing is told meanwhile. Whether the fact is new.
-    fn keep(&self, state: &State, near: &Near, part: &Part, fact: &Fact) -> bool {
-        let reference = PartRef::from(part);
+    /// Whether the fact is new.
+    fn keep(&self, state: &mut State, part: &Part, fact: &Fact) -> bool {
+        let (name, kept) = self.as_kept(part, fact);
         let is_ahead = fact.revision > state.applied;
-        let is_new = near.get(self.id, reference).is_none_or(|held| {
+        let is_new = state.near.get(name).is_none_or(|held| {
             // What is ahead of the feed must wait for it: where nothing has changed, what is usable now stays.
-            held.revision < fact.revision && !(is_ahead && held.value == fact.value)
+            held.revision < kept.revision && !(is_ahead && held.value == kept.value)
         });
-        let recent = fact.revision >= state.required(self.hash(reference));
+        let recent = fact.revision >= state.required(name);
         if is_new && recent {
-            near.insert(self.id, part.clone(), fact.clone());
+            state.near.insert(name, kept);
         }
         is_new && recent
     }
 
+    /// A fact as it is kept in memory, and what it is known by there.
+    fn as_kept(&self, part: &Part, fact: &Fact) -> (Name, near::Fact) {
+        let value = fact.value.clone().naming(|member| self.name(PartRef::Member(&member)));
+        (self.name(part.into()), near::Fact { revision: fact.revision, value })
+    }
+
     /// Takes in what the feed tells of the tenant.
-    pub(super) fn apply(&self, near: &Near, revision: Revision, parts: &[Part]) {
+    pub(super) fn apply(&self, revision: Revision, parts: &[Part]) {
         let mut state = self.write();
         state.applied = state.applied.max(revision);
         for part in parts {
-            let reference = PartRef::from(part);
-            state.touch(self.hash(reference), revision);
-            if near.get(self.id, reference).is_some_and(|fact| fact.revision < revision) {
-                near.remove(self.id, part);
+            let name = self.name(part.into());
+            state.touch(name, revision);
+            if state.near.get(name).is_some_and(|fact| fact.revision < revision) {
+                state.near.remove(name);
             }
         }
+    }
+
+    /// Looks over places of its table for facts that may go, as long as there is too little room: so many fewer are left
+    /// to look over. Whether it has been through the whole table.
+    pub(super) fn sweep(&self, places: &mut usize) -> bool {
+        self.write().near.sweep(places)
     }
 }
 
 impl State {
+    /// A part's value, if it is there and not outdated.
+    fn usable(&self, name: Name) -> Option<&Value<Name>> {
+        self.near.get(name).filter(|fact| self.permits(name, fact)).map(|fact| &fact.value)
+    }
+
     /// Facts of a part are outdated below this revision.
-    fn required(&self, part: u64) -> Revision {
+    fn required(&self, part: Name) -> Revision {
         self.touched.get(&part).map_or(self.floor, |touched| self.floor.max(*touched))
     }
 
     /// Whether a fact in memory is as of the applied revision. It was above the floor when it was put in, and is taken
     /// out when it is touched: the floor, which rises, says nothing about it.
-    fn permits(&self, part: impl FnOnce() -> u64, fact: &Fact) -> bool {
-        let outdated = !self.touched.is_empty()
-            && self.touched.get(&part()).is_some_and(|touched| fact.revision < *touched);
+    fn permits(&self, part: Name, fact: &near::Fact) -> bool {
+        let outdated = self.touched.get(&part).is_some_and(|touched| fact.revision < *touched);
         !outdated && fact.revision <= self.applied
     }
 
-    fn touch(&mut self, part: u64, revision: Revision) {
+    fn touch(&mut self, part: Name, revision: Revision) {
         let newest = self.touched.entry(part).or_default();
         *newest = revision.max(*newest);
         self.order.push_back((revision, part));

@@ -5,59 +5,59 @@ use std::sync::Arc;
 use doorward_engine::id::{MemberId, Revision};
 use doorward_engine::snapshot::{KeyFacts, MemberFacts, ResourceFacts, TenantFacts};
 
-/// A part's value at a revision of its tenant.
+/// A part's value at a revision of its tenant. Members are named by their id, or by what a cache knows them by.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fact {
+pub struct Fact<M = MemberId> {
     /// The tenant's revision at which the part was read.
     pub revision: Revision,
     /// The part as it was.
-    pub value: Value,
+    pub value: Value<M>,
 }
 
 /// What a part is, compiled against one catalogue; that there is none is a fact too.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum Value<M = MemberId> {
     /// Of `Part::Tenant`.
     Tenant(Option<Arc<TenantFacts>>),
     /// Of `Part::Member`.
     Member(Option<Arc<MemberFacts>>),
     /// Of `Part::User`: the member that the user is.
-    User(Option<MemberId>),
+    User(Option<M>),
     /// Of `Part::Key`.
     Key(Option<Arc<KeyFacts>>),
     /// Of `Part::Resource`.
     Resource(Option<ResourceFacts>),
 }
 
-impl Value {
+impl<M> Value<M> {
     /// The tenant's facts.
     #[must_use]
-    pub fn into_tenant(self) -> Option<Arc<TenantFacts>> {
-        if let Self::Tenant(facts) = self { facts } else { None }
+    pub fn tenant(&self) -> Option<&Arc<TenantFacts>> {
+        if let Self::Tenant(facts) = self { facts.as_ref() } else { None }
     }
 
     /// A member's facts.
     #[must_use]
-    pub fn into_member(self) -> Option<Arc<MemberFacts>> {
-        if let Self::Member(facts) = self { facts } else { None }
+    pub fn member(&self) -> Option<&Arc<MemberFacts>> {
+        if let Self::Member(facts) = self { facts.as_ref() } else { None }
     }
 
     /// The member that a user is.
     #[must_use]
-    pub fn into_user(self) -> Option<MemberId> {
-        if let Self::User(member) = self { member } else { None }
+    pub fn user(&self) -> Option<&M> {
+        if let Self::User(member) = self { member.as_ref() } else { None }
     }
 
     /// An API key's facts.
     #[must_use]
-    pub fn into_key(self) -> Option<Arc<KeyFacts>> {
-        if let Self::Key(facts) = self { facts } else { None }
+    pub fn key(&self) -> Option<&Arc<KeyFacts>> {
+        if let Self::Key(facts) = self { facts.as_ref() } else { None }
     }
 
     /// A resource's facts.
     #[must_use]
-    pub fn into_resource(self) -> Option<ResourceFacts> {
-        if let Self::Resource(facts) = self { facts } else { None }
+    pub fn resource(&self) -> Option<ResourceFacts> {
+        if let Self::Resource(facts) = self { *facts } else { None }
     }
 
     /// Whether it says that there is none.
@@ -69,6 +69,18 @@ impl Value {
             Self::User(member) => member.is_none(),
             Self::Key(facts) => facts.is_none(),
             Self::Resource(facts) => facts.is_none(),
+        }
+    }
+
+    /// The same with another name for the member that a user is.
+    #[must_use]
+    pub fn naming<N>(self, name: impl FnOnce(M) -> N) -> Value<N> {
+        match self {
+            Self::Tenant(facts) => Value::Tenant(facts),
+            Self::Member(facts) => Value::Member(facts),
+            Self::User(member) => Value::User(member.map(name)),
+            Self::Key(facts) => Value::Key(facts),
+            Self::Resource(facts) => Value::Resource(facts),
         }
     }
 }

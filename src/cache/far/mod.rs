@@ -179,7 +179,7 @@ impl Far {
         let mut found: Vec<_> = found.collect();
         // Either it was known who they are, or it is now.
         let known = parts.iter().find(|part| matches!(part, Part::Member(_))).cloned();
-        let told = || found.iter().find_map(|(_, fact)| fact.value.clone().into_user().map(Part::Member));
+        let told = || found.iter().find_map(|(_, fact)| fact.value.user().cloned().map(Part::Member));
         if let (Some(value), Some(part)) = (member, known.or_else(told)) {
             let fact = self.opened((&member_key, &part), value, &mut foreign);
             found.extend(fact.map(|fact| (part, fact)));

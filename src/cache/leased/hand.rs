@@ -32,10 +32,9 @@ impl<S: Snapshots> Leased<S> {
         pause().await;
         let view = self.memory.views.get(asked.tenant)?;
         let mut own = None;
-        let shared =
-            view.look_for_each(&self.memory.near, &[(0, asked)], |_, revision, (subject, resource)| {
-                own = asked.freshness.is_met_by(revision).then_some(Own { tenant: 0, subject, resource });
-            })?;
+        let shared = view.look_for_each(&[(0, asked)], |_, revision, (subject, resource)| {
+            own = asked.freshness.is_met_by(revision).then_some(Own { tenant: 0, subject, resource });
+        })?;
         let own = own?;
         stall().await;
         let (gate, now) = self.memory.lease.gate(&fresh);
@@ -44,7 +43,7 @@ impl<S: Snapshots> Leased<S> {
 
     /// Each question's own facts, and what those of each tenant share.
     fn look_for_all(&self, asked: &[Asked<'_>]) -> (AtHand, Vec<Shared>) {
-        let (near, mut at_hand) = (&self.memory.near, AtHand::nothing(asked.len()));
+        let mut at_hand = AtHand::nothing(asked.len());
         let mut shared = Vec::new();
         let may_be_cached = |(_, asked): &(_, &Asked<'_>)| self.memory.may_answer(asked.freshness);
         let mut questions = Vec::with_capacity(asked.len());
@@ -56,17 +55,11 @@ impl<S: Snapshots> Leased<S> {
                 continue;
             };
             let place = shared.len();
-            shared.extend(view.look_for_each(
-                near,
-                questions,
-                |(at, asked), revision, (subject, resource)| {
-                    if let Some(slot) =
-                        at_hand.own.get_mut(at).filter(|_| asked.freshness.is_met_by(revision))
-                    {
-                        *slot = Some(Own { tenant: place, subject, resource });
-                    }
-                },
-            ));
+            shared.extend(view.look_for_each(questions, |(at, asked), revision, (subject, resource)| {
+                if let Some(slot) = at_hand.own.get_mut(at).filter(|_| asked.freshness.is_met_by(revision)) {
+                    *slot = Some(Own { tenant: place, subject, resource });
+                }
+            }));
         }
         (at_hand, shared)
     }

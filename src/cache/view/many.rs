@@ -6,7 +6,7 @@ use doorward_engine::id::Revision;
 use doorward_engine::instant::Instant;
 use doorward_engine::snapshot::{ResourceFacts, TenantFacts};
 
-use super::{Near, PartRef, State, View};
+use super::{Held, PartRef, State, View};
 use crate::cache::lease::Fresh;
 use crate::store::{Asked, InForce, Snapshot, SubjectFacts, SubjectOf, Tier, Value};
 
@@ -23,42 +23,41 @@ impl View {
     /// there, of which revision they are and what is its own; none: what they share is not there.
     pub(in crate::cache) fn look_for_each<'a>(
         &self,
-        near: &Near,
         questions: &[(usize, &'a Asked<'_>)],
         mut tell: impl FnMut((usize, &'a Asked<'_>), Revision, (SubjectFacts, Option<ResourceFacts>)),
     ) -> Option<Shared> {
         let state = self.read();
-        let in_force = Arc::clone(state.in_force.as_ref()?);
-        let tenant = self.usable(&state, near, PartRef::Tenant)?.into_tenant();
+        let in_force = state.in_force.as_ref()?;
+        let tenant = state.usable(self.tenant)?.tenant();
         // Who asks much often asks about one subject.
-        let mut last: Option<(SubjectOf<'_>, Option<SubjectFacts>)> = None;
+        let mut last: Option<(SubjectOf<'_>, Option<Held<'_>>)> = None;
         for &(at, asked) in questions {
-            let subject = match &last {
-                Some((subject, facts)) if *subject == asked.subject => facts.clone(),
-                _ => last.insert((asked.subject, self.subject(&state, near, asked.subject))).1.clone(),
+            let subject = match last {
+                Some((subject, facts)) if subject == asked.subject => facts,
+                _ => last.insert((asked.subject, self.subject(&state, asked.subject))).1,
             };
-            let resource = |resource| self.usable(&state, near, PartRef::Resource(resource));
+            let resource = |resource| state.usable(self.name(PartRef::Resource(resource)));
             let resource = asked.resource.map(resource);
             if let Some(subject) = subject
-                && resource.as_ref().is_none_or(Option::is_some)
+                && resource.is_none_or(|found| found.is_some())
             {
-                let resource = resource.flatten().and_then(Value::into_resource);
-                tell((at, asked), state.applied, (subject, resource));
+                let resource = resource.flatten().and_then(Value::resource);
+                tell((at, asked), state.applied, (subject.facts(), resource));
             }
         }
-        Some(Shared { in_force, revision: state.applied, tenant })
+        Some(Shared { in_force: Arc::clone(in_force), revision: state.applied, tenant: tenant.cloned() })
     }
 
-    fn subject(&self, state: &State, near: &Near, subject: SubjectOf<'_>) -> Option<SubjectFacts> {
-        let get = |part| self.usable(state, near, part);
-        let member = |id| Some(SubjectFacts::Member(get(PartRef::Member(id))?.into_member()));
+    fn subject<'s>(&self, state: &'s State, subject: SubjectOf<'_>) -> Option<Held<'s>> {
+        let get = |part| state.usable(self.name(part));
+        let member = |name| Some(Held::Member(state.usable(name)?.member()));
         match subject {
-            SubjectOf::Nobody => Some(SubjectFacts::Member(None)),
-            SubjectOf::Key(key) => Some(SubjectFacts::Key(get(PartRef::Key(key))?.into_key())),
-            SubjectOf::Member(id) => member(id),
-            SubjectOf::User(user) => match get(PartRef::User(user))?.into_user() {
-                Some(id) => member(&id),
-                None => Some(SubjectFacts::Member(None)),
+            SubjectOf::Nobody => Some(Held::Member(None)),
+            SubjectOf::Key(key) => Some(Held::Key(get(PartRef::Key(key))?.key())),
+            SubjectOf::Member(id) => member(self.name(PartRef::Member(id))),
+            SubjectOf::User(user) => match get(PartRef::User(user))?.user() {
+                Some(&name) => member(name),
+                None => Some(Held::Member(None)),
             },
         }
     }

@@ -33,13 +33,13 @@ fn changed(scope: &str, revision: u64, parts: Option<Vec<Part>>) -> Changed {
 fn filled(revision: u64) -> (Arc<Memory>, Arc<View>) {
     let memory = memory();
     let view = memory.views.get_or_insert(&ask().tenant);
-    view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(revision)));
+    memory.views.fill(&view, &ask(), &snapshot(&ask(), Revision(revision)));
     (memory, view)
 }
 
 /// The revision of an answer from the view; none: something is missing.
-fn answer(memory: &Memory, view: &View) -> Option<u64> {
-    match view.look(&memory.near, &ask()) {
+fn answer(view: &View) -> Option<u64> {
+    match view.look(&ask()) {
         Looked::Found(found) => Some(found.revision.0),
         Looked::Missing(_) | Looked::Empty => None,
     }
@@ -49,9 +49,9 @@ fn answer(memory: &Memory, view: &View) -> Option<u64> {
 fn a_view_answers_from_its_first_load_on_and_not_before() {
     let memory = memory();
     let view = memory.views.get_or_insert(&ask().tenant);
-    assert!(matches!(view.look(&memory.near, &ask()), Looked::Empty));
-    view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(4)));
-    assert_eq!(answer(&memory, &view), Some(4));
+    assert!(matches!(view.look(&ask()), Looked::Empty));
+    memory.views.fill(&view, &ask(), &snapshot(&ask(), Revision(4)));
+    assert_eq!(answer(&view), Some(4));
 }
 
 #[test]
@@ -59,41 +59,41 @@ fn what_the_feed_tells_before_the_first_load_returns_is_not_lost() {
     let memory = memory();
     let view = memory.views.get_or_insert(&ask().tenant);
     memory.apply(Some(&[changed("acme", 5, Some(vec![Part::Member(member_id())]))]));
-    let late = view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(4)));
+    let late = memory.views.fill(&view, &ask(), &snapshot(&ask(), Revision(4)));
     assert!(late.facts.iter().all(|(part, _)| *part == Part::Tenant), "{:?}", late.facts);
-    assert_eq!(answer(&memory, &view), None);
-    view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(5)));
-    assert_eq!(answer(&memory, &view), Some(5));
+    assert_eq!(answer(&view), None);
+    memory.views.fill(&view, &ask(), &snapshot(&ask(), Revision(5)));
+    assert_eq!(answer(&view), Some(5));
 }
 
 #[test]
 fn a_touched_fact_is_gone_and_the_others_stay() {
     let (memory, view) = filled(4);
     memory.apply(Some(&[changed("acme", 5, Some(vec![member("another")]))]));
-    assert_eq!(answer(&memory, &view), Some(5), "the answer is of the newer revision all the same");
+    assert_eq!(answer(&view), Some(5), "the answer is of the newer revision all the same");
     memory.apply(Some(&[changed("acme", 6, Some(vec![Part::Tenant]))]));
-    assert!(matches!(view.look(&memory.near, &ask()), Looked::Missing(parts) if parts == [Part::Tenant]));
+    assert!(matches!(view.look(&ask()), Looked::Missing(parts) if parts == [Part::Tenant]));
 }
 
 #[test]
 fn a_fact_that_is_ahead_of_the_feed_waits_for_it() {
     let (memory, view) = filled(4);
     memory.apply(Some(&[changed("acme", 5, Some(vec![Part::Member(member_id())]))]));
-    let filled = view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(6)));
+    let filled = memory.views.fill(&view, &ask(), &snapshot(&ask(), Revision(6)));
     assert!(filled.ahead);
-    assert_eq!(answer(&memory, &view), None, "an answer would be of two revisions");
+    assert_eq!(answer(&view), None, "an answer would be of two revisions");
     memory.apply(Some(&[changed("acme", 6, Some(vec![Part::Member(member_id())]))]));
-    assert_eq!(answer(&memory, &view), Some(6));
+    assert_eq!(answer(&view), Some(6));
 }
 
 #[test]
 fn a_load_that_is_ahead_takes_nothing_away_that_has_not_changed() {
     let (memory, view) = filled(4);
-    let filled = view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(6)));
+    let filled = memory.views.fill(&view, &ask(), &snapshot(&ask(), Revision(6)));
     assert!(filled.ahead && filled.facts.is_empty(), "at 6 the same is true as at 4");
-    assert_eq!(answer(&memory, &view), Some(4));
-    view.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(7)));
-    assert_eq!(answer(&memory, &view), None, "at 7 it is not");
+    assert_eq!(answer(&view), Some(4));
+    memory.views.fill(&view, &ask(), &snapshot(&ask(), Revision(7)));
+    assert_eq!(answer(&view), None, "at 7 it is not");
 }
 
 #[test]
@@ -103,11 +103,11 @@ fn facts_in_memory_stay_however_many_others_are_touched_and_late_ones_are_refuse
     for revision in 2..=many {
         memory.apply(Some(&[changed("acme", revision, Some(vec![member(&format!("m{revision}"))]))]));
     }
-    assert_eq!(answer(&memory, &view), Some(many));
+    assert_eq!(answer(&view), Some(many));
     let far = |id: &str, revision| {
         let fact = Fact { revision: Revision(revision), value: Value::Member(None) };
-        view.fill_far(&memory.near, &member(id), fact);
-        memory.near.get(view.id, PartRef::from(&member(id))).is_some()
+        view.fill_far(&member(id), &fact);
+        view.read().near.get(view.name(PartRef::from(&member(id)))).is_some()
     };
     assert!(!far("m2", 1), "its touch is forgotten, and the floor has risen above it");
     assert!(!far("never-touched", 1));
@@ -122,7 +122,7 @@ fn a_touched_fact_does_not_come_back_when_its_touch_is_forgotten() {
     for revision in 3..TOUCHED_MAX as u64 * 2 {
         memory.apply(Some(&[changed("acme", revision, Some(vec![member(&format!("m{revision}"))]))]));
     }
-    assert_eq!(answer(&memory, &view), None);
+    assert_eq!(answer(&view), None);
 }
 
 #[test]
@@ -146,9 +146,6 @@ fn the_first_look_at_a_feed_drops_what_was_loaded_before_it() {
     memory.begin(EPOCH);
     assert!(memory.views.get(&ask().tenant).is_none());
     let view = memory.views.get_or_insert(&ask().tenant);
-    before.fill(&memory.near, &ask(), &snapshot(&ask(), Revision(4)));
-    assert!(
-        matches!(view.look(&memory.near, &ask()), Looked::Empty),
-        "a late load fills the view it was sent under"
-    );
+    memory.views.fill(&before, &ask(), &snapshot(&ask(), Revision(4)));
+    assert!(matches!(view.look(&ask()), Looked::Empty), "a late load fills the view it was sent under");
 }

@@ -1,0 +1,179 @@
+//! What a view's facts are known by in memory: 16 bytes made of their part, so that a fact's place holds no text.
+//!
+//! A name is SipHash-2-4 of 128 bits under a key of this process. Two facts of one name in one tenant would be taken for
+//! each other: with a thousand million of them the odds are one in 10^20, and nobody who does not know the key can aim at it.
+
+use std::fmt;
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+
+use doorward_engine::change::Part;
+use doorward_engine::id::{KeyId, MemberId, ResourceRef, UserId};
+use siphasher::sip128::{Hasher128, SipHasher24};
+
+/// A part without its own copy of the texts: a lookup allocates nothing. Same variants, in the same order, as [`Part`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum PartRef<'a> {
+    Tenant,
+    Member(&'a MemberId),
+    User(&'a UserId),
+    Key(&'a KeyId),
+    Resource(&'a ResourceRef),
+    Catalogue,
+    Credentials,
+}
+
+impl<'a> From<&'a Part> for PartRef<'a> {
+    fn from(part: &'a Part) -> Self {
+        match part {
+            Part::Tenant => Self::Tenant,
+            Part::Member(id) => Self::Member(id),
+            Part::User(id) => Self::User(id),
+            Part::Key(id) => Self::Key(id),
+            Part::Resource(reference) => Self::Resource(reference),
+            Part::Catalogue => Self::Catalogue,
+            Part::Credentials => Self::Credentials,
+        }
+    }
+}
+
+impl PartRef<'_> {
+    /// The part with texts of its own.
+    pub(super) fn to_part(self) -> Part {
+        match self {
+            Self::Tenant => Part::Tenant,
+            Self::Member(id) => Part::Member(id.clone()),
+            Self::User(id) => Part::User(id.clone()),
+            Self::Key(id) => Part::Key(id.clone()),
+            Self::Resource(reference) => Part::Resource(reference.clone()),
+            Self::Catalogue => Part::Catalogue,
+            Self::Credentials => Part::Credentials,
+        }
+    }
+}
+
+/// A fact's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Name([u64; 2]);
+
+impl Name {
+    /// It is spread already: a table takes it as it is.
+    pub(super) fn hash(self) -> u64 {
+        self.0[0]
+    }
+
+    /// Which of so many parts of a table it belongs into. It has nothing to do with the place there.
+    pub(super) fn part(self, parts: usize) -> usize {
+        usize::try_from(self.0[1] % parts as u64).unwrap_or_default()
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[0]);
+    }
+}
+
+/// Takes names' hashes as they are.
+pub(super) type AsItIs = BuildHasherDefault<Same>;
+
+/// Makes names.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    key: [u64; 2],
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").finish_non_exhaustive()
+    }
+}
+
+impl Names {
+    /// Names under a key of their own.
+    pub(super) fn new() -> Self {
+        Self { key: [RandomState::new(), RandomState::new()].map(|random| random.hash_one(0)) }
+    }
+
+    /// A part's name. Each text that goes into it has an end that no text holds.
+    pub(super) fn of(self, part: PartRef<'_>) -> Name {
+        let [one, other] = self.key;
+        let mut hasher = SipHasher24::new_with_keys(one, other);
+        part.hash(&mut hasher);
+        let hash = hasher.finish128();
+        Name([hash.h1, hash.h2])
+    }
+}
+
+/// The hasher of [`AsItIs`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Same(u64);
+
+impl Hasher for Same {
+    fn write(&mut self, bytes: &[u8]) {
+        // Nothing but names is a key: this only has to be right.
+        self.0 = bytes.iter().fold(self.0, |hash, &byte| hash.rotate_left(8) ^ u64::from(byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use doorward_engine::id::{ResourceId, TypeKey};
+
+    use super::*;
+
+    fn resource(kind: &str, id: &str) -> Part {
+        Part::Resource(ResourceRef {
+            kind: TypeKey::parse(kind).unwrap(),
+            id: ResourceId::parse(id).unwrap(),
+        })
+    }
+
+    /// Parts whose texts look alike, one behind the other too.
+    fn parts() -> Vec<Part> {
+        vec![
+            Part::Tenant,
+            Part::Member(MemberId::parse("same").unwrap()),
+            Part::Member(MemberId::parse("sam").unwrap()),
+            Part::User(UserId::parse("same").unwrap()),
+            Part::Key(KeyId::parse("same").unwrap()),
+            resource("same", "same"),
+            resource("sames", "ame"),
+            resource("sam", "esame"),
+            Part::Catalogue,
+            Part::Credentials,
+        ]
+    }
+
+    #[test]
+    fn a_part_has_one_name_and_no_other_has_half_of_it() {
+        let names = Names::new();
+        for part in &parts() {
+            assert_eq!(PartRef::from(part).to_part(), *part);
+            let name = names.of(part.into());
+            for other in &parts() {
+                let halves = names.of(other.into()).0.into_iter().zip(name.0);
+                let same = halves.filter(|(one, other)| one == other).count();
+                assert_eq!(same, if part == other { 2 } else { 0 }, "{part:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_of_one_process() {
+        assert_ne!(Names::new().of(PartRef::Tenant), Names::new().of(PartRef::Tenant));
+        assert!(!format!("{:?}", Names::new()).contains(char::is_numeric), "the key stays here");
+    }
+
+    #[test]
+    fn a_map_takes_a_name_as_it_is() {
+        assert_eq!(AsItIs::default().hash_one(Name([3, 5])), 3);
+    }
+}
