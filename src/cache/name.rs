@@ -4,7 +4,7 @@
 //! each other: with a thousand million of them the odds are one in 10^20, and nobody who does not know the key can aim at it.
 
 use std::fmt;
-use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 
 use doorward_engine::change::Part;
 use doorward_engine::id::{KeyId, MemberId, ResourceRef, UserId};
@@ -52,7 +52,7 @@ impl PartRef<'_> {
 }
 
 /// A fact's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Name([u64; 2]);
 
 impl Name {
@@ -67,19 +67,12 @@ impl Name {
     }
 }
 
-impl Hash for Name {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.0[0]);
-    }
-}
-
-/// Takes names' hashes as they are.
-pub(super) type AsItIs = BuildHasherDefault<Same>;
-
 /// Makes names.
 #[derive(Clone, Copy)]
 pub(super) struct Names {
     key: [u64; 2],
+    /// What each question asks for: it is named once.
+    tenant: Name,
 }
 
 impl fmt::Debug for Names {
@@ -91,36 +84,22 @@ impl fmt::Debug for Names {
 impl Names {
     /// Names under a key of their own.
     pub(super) fn new() -> Self {
-        Self { key: [RandomState::new(), RandomState::new()].map(|random| random.hash_one(0)) }
+        let key = [RandomState::new(), RandomState::new()].map(|random| random.hash_one(0));
+        Self { key, tenant: keyed(key, PartRef::Tenant) }
     }
 
-    /// A part's name. Each text that goes into it has an end that no text holds.
+    /// A part's name.
     pub(super) fn of(self, part: PartRef<'_>) -> Name {
-        let [one, other] = self.key;
-        let mut hasher = SipHasher24::new_with_keys(one, other);
-        part.hash(&mut hasher);
-        let hash = hasher.finish128();
-        Name([hash.h1, hash.h2])
+        if matches!(part, PartRef::Tenant) { self.tenant } else { keyed(self.key, part) }
     }
 }
 
-/// The hasher of [`AsItIs`].
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Same(u64);
-
-impl Hasher for Same {
-    fn write(&mut self, bytes: &[u8]) {
-        // Nothing but names is a key: this only has to be right.
-        self.0 = bytes.iter().fold(self.0, |hash, &byte| hash.rotate_left(8) ^ u64::from(byte));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+/// Each text that goes into it has an end that no text holds.
+fn keyed([one, other]: [u64; 2], part: PartRef<'_>) -> Name {
+    let mut hasher = SipHasher24::new_with_keys(one, other);
+    part.hash(&mut hasher);
+    let hash = hasher.finish128();
+    Name([hash.h1, hash.h2])
 }
 
 #[cfg(test)]
@@ -170,10 +149,5 @@ mod tests {
     fn names_are_of_one_process() {
         assert_ne!(Names::new().of(PartRef::Tenant), Names::new().of(PartRef::Tenant));
         assert!(!format!("{:?}", Names::new()).contains(char::is_numeric), "the key stays here");
-    }
-
-    #[test]
-    fn a_map_takes_a_name_as_it_is() {
-        assert_eq!(AsItIs::default().hash_one(Name([3, 5])), 3);
     }
 }

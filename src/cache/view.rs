@@ -10,10 +10,11 @@ use doorward_engine::change::Part;
 use doorward_engine::id::{ResourceRef, Revision};
 use doorward_engine::instant::Instant;
 use doorward_engine::snapshot::{KeyFacts, MemberFacts, ResourceFacts, TenantFacts};
+use quick_cache::DefaultHashBuilder;
 
 pub(super) use self::many::Shared;
 use super::lease::Fresh;
-use super::name::{AsItIs, Name, Names, PartRef};
+use super::name::{Name, Names, PartRef};
 use super::near::{self, Near, Room};
 use super::slip::{Slip, slips};
 use crate::store::{Ask, Fact, InForce, Snapshot, SubjectFacts, SubjectRef, Tier, Value};
@@ -25,7 +26,6 @@ const TOUCHED_MAX: usize = 512;
 #[derive(Debug)]
 pub(super) struct View {
     names: Names,
-    tenant: Name,
     state: RwLock<State>,
 }
 
@@ -40,7 +40,7 @@ struct State {
     applied: Revision,
     near: Near,
     /// The revisions that touched parts.
-    touched: HashMap<Name, Revision, AsItIs>,
+    touched: HashMap<Name, Revision, DefaultHashBuilder>,
     order: VecDeque<(Revision, Name)>,
 }
 
@@ -91,16 +91,15 @@ pub(super) struct Filled {
 
 impl View {
     pub(super) fn new(names: Names, room: Arc<Room>) -> Self {
-        let tenant = names.of(PartRef::Tenant);
         let state = State {
             in_force: None,
             floor: Revision::default(),
             applied: Revision::default(),
-            near: Near::within(room, tenant),
+            near: Near::within(room, names.of(PartRef::Tenant)),
             touched: HashMap::default(),
             order: VecDeque::new(),
         };
-        Self { names, tenant, state: RwLock::new(state) }
+        Self { names, state: RwLock::new(state) }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -113,7 +112,7 @@ impl View {
 
     /// What the fact of a part is known by in memory.
     fn name(&self, part: PartRef<'_>) -> Name {
-        if matches!(part, PartRef::Tenant) { self.tenant } else { self.names.of(part) }
+        self.names.of(part)
     }
 
     /// Up to which revision the feed has been applied.

@@ -28,7 +28,7 @@ impl View {
     ) -> Option<Shared> {
         let state = self.read();
         let in_force = state.in_force.as_ref()?;
-        let tenant = state.usable(self.tenant)?.tenant();
+        let tenant = state.usable(self.name(PartRef::Tenant))?.tenant();
         // Who asks much often asks about one subject.
         let mut last: Option<(SubjectOf<'_>, Option<Held<'_>>)> = None;
         for &(at, asked) in questions {

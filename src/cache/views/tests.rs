@@ -7,6 +7,7 @@ use rand_distr::Zipf;
 
 use super::*;
 use crate::cache::samples::{ask, snapshot};
+use crate::cache::view::Looked;
 use crate::store::{SubjectRef, Value};
 
 fn tenant(at: usize) -> TenantId {
@@ -38,9 +39,9 @@ fn put(views: &Views, view: &View, at: usize) {
 fn is_there(view: &View, at: usize) -> bool {
     let asked = Ask { subject: SubjectRef::Member(member(at)), ..ask() };
     match view.look(&asked) {
-        crate::cache::view::Looked::Found(_) => true,
-        crate::cache::view::Looked::Missing(parts) => !parts.contains(&Part::Member(member(at))),
-        crate::cache::view::Looked::Empty => false,
+        Looked::Found(_) => true,
+        Looked::Missing(parts) => !parts.contains(&Part::Member(member(at))),
+        Looked::Empty => false,
     }
 }
 
