@@ -119,14 +119,7 @@ fn member() -> MemberId {
 fn tenant() -> TenantFacts {
     TenantFacts {
         status: TenantStatus::Active,
-        subscription: Subscription {
-            state: SubscriptionState::Active,
-            complimentary: false,
-            trial_end: None,
-            period_end: None,
-            grace_end: None,
-            access_until: None,
-        },
+        subscription: Subscription::of(SubscriptionState::Active),
         plan_sections: SectionSet::EMPTY,
         switches: SwitchSet::EMPTY,
         defaults: Default::default(),

@@ -62,6 +62,19 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// A paid subscription in a state that ends at no instant.
+    #[must_use]
+    pub const fn of(state: SubscriptionState) -> Self {
+        Self {
+            state,
+            complimentary: false,
+            trial_end: None,
+            period_end: None,
+            grace_end: None,
+            access_until: None,
+        }
+    }
+
     /// The state in force at an instant: instants that have passed are applied, no job flips a column.
     #[must_use]
     pub fn in_force(&self, now: Instant) -> SubscriptionState {
@@ -107,25 +120,13 @@ mod tests {
 
     const NOW: Instant = Instant::from_micros(1000);
 
-    /// A subscription with one set of instants: at 1000 for `end`, later for `later`.
-    fn subscription(state: SubscriptionState) -> Subscription {
-        Subscription {
-            state,
-            complimentary: false,
-            trial_end: None,
-            period_end: None,
-            grace_end: None,
-            access_until: None,
-        }
-    }
-
     fn at(micros: i64) -> Option<Instant> {
         Some(Instant::from_micros(micros))
     }
 
     #[test]
     fn a_trial_is_open_until_its_end_and_not_at_it() {
-        let trial = |trial_end| Subscription { trial_end, ..subscription(Trialing) };
+        let trial = |trial_end| Subscription { trial_end, ..Subscription::of(Trialing) };
         assert!(trial(at(1001)).is_open(NOW));
         assert!(!trial(at(1000)).is_open(NOW));
         assert!(!trial(None).is_open(NOW));
@@ -134,7 +135,8 @@ mod tests {
 
     #[test]
     fn an_active_one_past_its_period_is_pending_renewal_and_then_expired() {
-        let active = |period_end, grace_end| Subscription { period_end, grace_end, ..subscription(Active) };
+        let active =
+            |period_end, grace_end| Subscription { period_end, grace_end, ..Subscription::of(Active) };
         assert_eq!(active(None, at(1)).in_force(NOW), Active);
         assert_eq!(active(at(1001), None).in_force(NOW), Active);
         assert_eq!(active(at(1000), at(1001)).in_force(NOW), PendingRenewal);
@@ -145,7 +147,7 @@ mod tests {
     #[test]
     fn a_renewal_is_awaited_until_the_end_of_the_grace() {
         let pending =
-            |grace_end| Subscription { grace_end, period_end: at(5000), ..subscription(PendingRenewal) };
+            |grace_end| Subscription { grace_end, period_end: at(5000), ..Subscription::of(PendingRenewal) };
         assert!(pending(at(1001)).is_open(NOW));
         assert!(!pending(at(1000)).is_open(NOW));
         assert!(!pending(None).is_open(NOW));
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn a_cancelled_one_stays_cancelled_and_is_open_until_its_access_ends() {
         let cancelled =
-            |access_until| Subscription { access_until, grace_end: at(5000), ..subscription(Cancelled) };
+            |access_until| Subscription { access_until, grace_end: at(5000), ..Subscription::of(Cancelled) };
         assert!(cancelled(at(1001)).is_open(NOW));
         assert!(!cancelled(at(1000)).is_open(NOW));
         assert!(!cancelled(None).is_open(NOW));
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn an_expired_one_is_closed_unless_it_is_complimentary() {
-        let expired = Subscription { trial_end: at(5000), grace_end: at(5000), ..subscription(Expired) };
+        let expired = Subscription { trial_end: at(5000), grace_end: at(5000), ..Subscription::of(Expired) };
         assert!(!expired.is_open(NOW) && expired.has_lapsed(NOW));
         assert!(!Subscription { complimentary: true, ..expired }.has_lapsed(NOW));
     }

@@ -34,14 +34,7 @@ pub(super) fn snapshot(ask: &Ask, revision: Revision) -> Snapshot {
     let (tenant, member) = truth(revision);
     let tenant = TenantFacts {
         status: tenant,
-        subscription: Subscription {
-            state: SubscriptionState::Active,
-            complimentary: false,
-            trial_end: None,
-            period_end: None,
-            grace_end: None,
-            access_until: None,
-        },
+        subscription: Subscription::of(SubscriptionState::Active),
         plan_sections: SectionSet::EMPTY,
         switches: SwitchSet::EMPTY,
         defaults: Default::default(),

@@ -201,12 +201,8 @@ fn found(draft: &mut Draft<'_>, id: TenantId, new: NewTenant, trial_seconds: i64
         status: TenantStatus::Active,
         plan,
         subscription: Subscription {
-            state: SubscriptionState::Trialing,
-            complimentary: false,
             trial_end: Some(now.plus_seconds(trial_seconds)),
-            period_end: None,
-            grace_end: None,
-            access_until: None,
+            ..Subscription::of(SubscriptionState::Trialing)
         },
         switches: BTreeSet::new(),
         defaults: BTreeMap::new(),

@@ -65,12 +65,8 @@ pub(crate) fn tenant(id: &str) -> Tenant {
         status: TenantStatus::Active,
         plan: PlanKey::parse("standard").unwrap(),
         subscription: Subscription {
-            state: SubscriptionState::Trialing,
-            complimentary: false,
             trial_end: Some(NOW.plus_seconds(14 * 86_400)),
-            period_end: None,
-            grace_end: None,
-            access_until: None,
+            ..Subscription::of(SubscriptionState::Trialing)
         },
         switches: BTreeSet::new(),
         defaults: BTreeMap::new(),

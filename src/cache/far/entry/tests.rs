@@ -36,12 +36,8 @@ fn tenant(catalogue: &Catalogue) -> TenantFacts {
     TenantFacts {
         status: TenantStatus::Active,
         subscription: Subscription {
-            state: SubscriptionState::Active,
-            complimentary: false,
-            trial_end: None,
             period_end: Some(Instant::from_micros(1_772_366_400_000_000)),
-            grace_end: None,
-            access_until: None,
+            ..Subscription::of(SubscriptionState::Active)
         },
         plan_sections: catalogue.section("logs").into_iter().chain(catalogue.section("eval")).collect(),
         switches: SwitchSet::EMPTY,
