@@ -145,7 +145,16 @@ pub(crate) fn start_with(url: &str, clock: &Clock, change: impl FnOnce(&mut Sett
     // Tests call as fast as they can; those of the limits set their own.
     (settings.limits.tenant_calls_per_s, settings.limits.accepts_per_s) = (0, 0);
     change(&mut settings);
+    tell_warnings();
     app::start(&settings, clock.clone()).unwrap()
+}
+
+/// What is answered as unavailable is told with its cause by the log alone.
+fn tell_warnings() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
+    });
 }
 
 async fn connect(running: &Running) -> Channel {

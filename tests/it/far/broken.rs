@@ -196,16 +196,33 @@ async fn only_so_many_wait_for_redis_or_to_be_stored() {
     assert!(begun.elapsed() < SLACK, "{:?}", begun.elapsed());
     assert!(replica.counted("dropped") >= 4000 - 1100, "{}", replica.counted("dropped"));
     redis.resume();
+    let mut tried = 0;
+    while !only_so_many_ask(&mut redis).await {
+        tried += 1;
+        assert!(tried < 50, "the machine is too busy to ask that much within {ALL_ASKED:?}");
+    }
+}
+
+/// Nobody has given up yet when the last one asks.
+const ALL_ASKED: Duration = Duration::from_millis(15);
+
+/// Whether all could ask while the first ones still waited; then only so many did wait.
+async fn only_so_many_ask(redis: &mut Redis) -> bool {
     let replica = Replica::connected(&redis.url()).await;
     redis.pause();
-    let (scope, parts) = (scope(), [resource("r1")]);
-    let asked = (0..1000).map(|_| replica.far.get(&scope, &parts));
+    let (scope, parts, begun) = (scope(), [resource("r1")], Stopwatch::start());
+    let asked = (0..1000).map(|_| async {
+        let asks_at = begun.elapsed();
+        (asks_at, replica.far.get(&scope, &parts).await)
+    });
     let found = futures::future::join_all(asked).await;
-    assert!(found.iter().all(|facts| *facts == [None]));
+    assert!(found.iter().all(|(_, facts)| *facts == [None]));
     let (open, timeout) = (replica.counted("open"), replica.counted("timeout"));
-    assert!(open >= 1000 - 256 && timeout <= 256, "{open} {timeout}");
     redis.resume();
     works(&replica).await;
+    let judged = found.iter().all(|(asks_at, _)| *asks_at < ALL_ASKED);
+    assert!(!judged || open >= 1000 - 256 && timeout <= 256, "{open} {timeout}");
+    judged
 }
 
 /// As the threads of gRPC do.
