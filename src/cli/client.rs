@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -78,20 +79,29 @@ impl Connection {
         F: Future<Output = Result<T, Failure>>,
     {
         let bearer = Bearer(self.bearer()?);
-        self.run_over(|channel| work(AccessServiceClient::with_interceptor(channel, bearer)))
+        runtime()?.block_on(async {
+            work(AccessServiceClient::with_interceptor(self.connected().await?, bearer)).await
+        })
     }
 
-    /// The same with the connection itself.
-    pub(super) fn run_over<T, F>(&self, work: impl FnOnce(Channel) -> F) -> Result<T, Failure>
+    /// Connects, and does something with the connection itself, all of it within so long.
+    pub(super) fn run_within<T, F>(
+        &self,
+        within: Duration,
+        work: impl FnOnce(Channel) -> F,
+    ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let endpoint = self.endpoint()?;
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let channel = endpoint.connect().await.map_err(|error| self.unreachable(&error))?;
-            work(channel).await
+        let silent = || Failure(format!("no answer from {} within {} ms", self.address, within.as_millis()));
+        runtime()?.block_on(async {
+            let worked = timeout(within, async { work(self.connected().await?).await }).await;
+            worked.unwrap_or_else(|_| Err(silent()))
         })
+    }
+
+    async fn connected(&self) -> Result<Channel, Failure> {
+        self.endpoint()?.connect().await.map_err(|error| self.unreachable(&error))
     }
 
     fn endpoint(&self) -> Result<Endpoint, Failure> {
@@ -146,6 +156,10 @@ impl Connection {
             innermost(error)
         ))
     }
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

@@ -1,5 +1,7 @@
 //! `doctor`: a line for everything that a service needs, and what to do where it is not there.
 
+use std::time::Duration;
+
 use clap::Args;
 use tokio::runtime::Builder;
 
@@ -9,6 +11,9 @@ use super::serve::Source;
 use super::{Exit, Failure};
 use crate::app::doctor::{Finding, Verdict, examine};
 use crate::clock::Clock;
+
+/// How long a service may take to tell its health.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Arguments of `doctor`.
 #[derive(Args, Debug)]
@@ -50,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 fn answering(address: &str, tls: &Tls) -> Finding {
-    match health::over_grpc(address, tls) {
+    match health::over_grpc(address, tls, ANSWER_TIMEOUT) {
         Ok(true) => Finding::ok("grpc", format!("{address} answers, and is ready")),
         Ok(false) => Finding::failed("grpc", format!("{address} answers, and is not ready: ask its /readyz")),
         Err(Failure(what)) => Finding::failed("grpc", what),

@@ -52,8 +52,9 @@ pub(super) struct Tls {
 
 /// Asks once. Exits with 0 where it is ready, and with 3 where it says that it is not.
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let within = Duration::from_millis(arguments.timeout_ms);
     if let Some(address) = &arguments.address {
-        let what = over_grpc(address, &arguments.tls)?;
+        let what = over_grpc(address, &arguments.tls, within)?;
         output::line(if what { "ready" } else { "not ready: NOT_SERVING" });
         return Ok(if what { Exit::Done } else { Exit::No });
     }
@@ -62,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         None => admin_address(&Settings::load(arguments.config.as_deref(), &[])?)?,
     };
     let path = if arguments.live { "/livez" } else { "/readyz" };
-    let (status, body) = get(&address, path, Duration::from_millis(arguments.timeout_ms))?;
+    let (status, body) = get(&address, path, within)?;
     output::line(body.trim_end());
     match status {
         200 => Ok(Exit::Done),
@@ -72,9 +73,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 /// Whether gRPC's health says SERVING.
-pub(super) fn over_grpc(address: &str, tls: &Tls) -> Result<bool, Failure> {
+pub(super) fn over_grpc(address: &str, tls: &Tls, within: Duration) -> Result<bool, Failure> {
     let connection = Connection::unsigned(address.to_owned(), tls.ca_file.clone(), tls.identity_file.clone());
-    connection.run_over(async |channel| {
+    connection.run_within(within, async |channel| {
         let asked = HealthClient::new(channel).check(HealthCheckRequest::default()).await;
         let answer = asked.map_err(|status| super::client::refused(&status))?;
         Ok(answer.into_inner().status() == ServingStatus::Serving)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use doorward::clock::Stopwatch;
+
 use crate::binary::{Said, Server, get, run, until};
 use crate::machine::free_port;
 use crate::postgres;
@@ -111,4 +113,20 @@ fn a_probe_of_nobody_fails_at_once_and_says_where_it_asked() {
     assert!(said.code == Some(1) && said.stderr.contains("allowed: HOST:PORT"), "{said:?}");
     let said = run(&["health"], &[("DOORWARD_ADMIN__LISTEN", "127.0.0.1:0")]);
     assert!(said.code == Some(1) && said.stderr.contains("--admin"), "{said:?}");
+}
+
+#[test]
+fn a_probe_of_what_takes_connections_and_says_nothing_waits_no_longer_than_it_was_told_to() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    for (flag, address, says) in [
+        ("--admin", address.clone(), format!("no answer from {address}: ")),
+        ("--address", format!("http://{address}"), format!("no answer from http://{address} within 300 ms")),
+    ] {
+        let begun = Stopwatch::start();
+        let said = run(&["health", flag, &address, "--timeout-ms", "300"], &[]);
+        assert!(said.code == Some(1) && said.stderr.contains(&says), "{said:?}");
+        // Without a bound over gRPC it would be 30 s.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
 }
