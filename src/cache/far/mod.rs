@@ -164,8 +164,8 @@ impl Far {
         facts
     }
 
-    /// The facts of parts as far as they are there, and with them that of the member that a user is, whoever that is: all
-    /// in one question. It takes at most 20 ms.
+    /// The facts of parts, the user's among them, as far as they are there, and with them that of the member that the user is
+    /// by it: all in one question. It takes at most 20 ms.
     pub async fn get_for(&self, scope: &Scope, parts: &[Part], user: &UserId) -> Vec<(Part, Fact)> {
         let mut keys: Vec<_> = parts.iter().map(|part| entry::key(scope, part)).collect();
         keys.push(entry::member_key(scope, user));
@@ -177,10 +177,8 @@ impl Far {
             Some((part.clone(), fact))
         });
         let mut found: Vec<_> = found.collect();
-        // Either it was known who they are, or it is now.
-        let known = parts.iter().find(|part| matches!(part, Part::Member(_))).cloned();
-        let told = || found.iter().find_map(|(_, fact)| fact.value.user().cloned().map(Part::Member));
-        if let (Some(value), Some(part)) = (member, known.or_else(told)) {
+        let told = found.iter().find_map(|(_, fact)| fact.value.user().cloned().map(Part::Member));
+        if let (Some(value), Some(part)) = (member, told) {
             let fact = self.opened((&member_key, &part), value, &mut foreign);
             found.extend(fact.map(|fact| (part, fact)));
         }
