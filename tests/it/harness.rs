@@ -153,7 +153,8 @@ pub(crate) fn start_with(url: &str, clock: &Clock, change: impl FnOnce(&mut Sett
 fn tell_warnings() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
-        tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(std::io::stderr).init();
+        let lines = tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_ansi(false);
+        lines.with_writer(std::io::stderr).init();
     });
 }
 
