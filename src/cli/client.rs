@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -15,8 +14,8 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
-use super::Failure;
 use super::output::Format;
+use super::{Failure, runtime};
 use crate::proto::access_service_client::AccessServiceClient;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -156,10 +155,6 @@ impl Connection {
             innermost(error)
         ))
     }
-}
-
-fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().build()
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

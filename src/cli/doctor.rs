@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
-use tokio::runtime::Builder;
 
 use super::health::{self, Tls};
 use super::output::{self, Format};
 use super::serve::Source;
-use super::{Exit, Failure};
+use super::{Exit, Failure, runtime};
 use crate::app::doctor::{Finding, Verdict, examine};
 use crate::clock::Clock;
 
@@ -33,10 +32,7 @@ pub(super) struct Arguments {
 /// Looks at everything, prints it, and fails where something would not work.
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut findings = match arguments.source.load(&[]) {
-        Ok(settings) => {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(examine(&settings, &Clock::real()))
-        }
+        Ok(settings) => runtime()?.block_on(examine(&settings, &Clock::real())),
         // All else is as `serve` would have it only with settings.
         Err(error) => error.to_string().lines().map(|line| Finding::failed("settings", line)).collect(),
     };

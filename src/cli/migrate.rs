@@ -2,10 +2,9 @@
 
 use clap::Subcommand;
 use secrecy::ExposeSecret;
-use tokio::runtime::Builder;
 
 use super::serve::Source;
-use super::{Exit, Failure, output};
+use super::{Exit, Failure, output, runtime};
 use crate::settings::Telemetry;
 use crate::store::sql;
 use crate::telemetry;
@@ -32,8 +31,7 @@ pub(super) fn run(command: &Command) -> Result<Exit, Failure> {
     settings.require_database()?;
     telemetry::init(&settings.log, &Telemetry::default())?;
     let url = settings.database.direct_url().expose_secret();
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let state = runtime.block_on(async {
+    let state = runtime()?.block_on(async {
         match command {
             Command::Up { .. } => sql::migrate(url).await,
             Command::Status { .. } => sql::migration_state(url).await,

@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 pub use self::demo::questions;
 
@@ -33,6 +34,11 @@ enum Exit {
 /// What a command failed with, for people.
 #[derive(Debug)]
 struct Failure(String);
+
+/// What a command runs on that waits for others.
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
 
 /// The exit code of an answer that is no.
 const NO: u8 = 3;
