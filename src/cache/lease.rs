@@ -47,8 +47,9 @@ impl Lease {
     }
 
     /// To be read before a lookup, and given to the gate after it.
-    pub(super) fn read(&self) -> Option<Arc<Fresh>> {
-        self.fresh.load_full()
+    pub(super) fn read(&self) -> Option<Fresh> {
+        // A copy: who else reads it would wait for the count of an `Arc`.
+        self.fresh.load().as_deref().copied()
     }
 
     /// To be called when everything before `fresh` has been applied.
@@ -74,7 +75,7 @@ impl Lease {
             return Gate::Open;
         }
         let newest = slips(Slip::NewerFresh).then(|| self.read()).flatten();
-        let age = moment.since(newest.as_deref().unwrap_or(fresh).at);
+        let age = moment.since(newest.as_ref().unwrap_or(fresh).at);
         match self.length {
             Some(length) if age >= length.saturating_add(self.stale) => Gate::Shut,
             Some(length) if age >= length => Gate::Degraded,

@@ -13,7 +13,7 @@ use super::memory::Memory;
 use super::slip::{pause, stall};
 use super::view::{Found, Looked, View};
 use crate::store::{
-    Ask, Asked, AtHand, Epoch, Freshness, Own, Snapshot, Snapshots, StoreError, SubjectRef, Tier,
+    Ask, Asked, AtHand, Epoch, Freshness, Shown, Snapshot, Snapshots, StoreError, SubjectRef, Tier,
 };
 
 /// How many parts are asked of Redis at once; a question that lacks more asks the database.
@@ -72,15 +72,13 @@ impl<S: Snapshots> Leased<S> {
         if found.is_empty() {
             return (looked, Tier::Near);
         }
-        for (part, fact) in found {
-            self.memory.views.fill_far(view, &part, &fact);
-        }
+        self.memory.views.fill_far(view, &ask.subject, &found);
         (view.look(ask), Tier::Far)
     }
 
     /// The gate: a last look at the clock.
     async fn pass(&self, fresh: &Fresh, found: Found, tier: Tier, freshness: Freshness) -> Option<Snapshot> {
-        stall().await;
+        let _ = stall().await;
         if !freshness.is_met_by(found.revision) {
             return None;
         }
@@ -116,8 +114,12 @@ impl<S: Snapshots> Snapshots for Leased<S> {
         self.many_at_hand(asked).await
     }
 
-    async fn one_at_hand(&self, asked: &Asked<'_>) -> Option<(Snapshot, Own)> {
-        self.this_at_hand(asked).await
+    async fn one_at_hand<T: Send>(
+        &self,
+        asked: &Asked<'_>,
+        see: impl FnOnce(&Shown<'_>) -> T + Send,
+    ) -> Option<T> {
+        self.this_at_hand(asked, see).await
     }
 
     fn epoch(&self) -> Epoch {

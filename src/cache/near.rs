@@ -17,8 +17,50 @@ const PARTS: usize = 64;
 /// How often a fact is passed over for having been used.
 const USES_MAX: u8 = 3;
 
-/// A fact as it is kept: of a user it says by which name their member's facts are found.
-pub(super) type Fact = store::Fact<Name>;
+/// A fact as it is kept.
+pub(super) type Fact = store::Fact<UsersMember, MemberHeld>;
+
+/// The member that a user is.
+#[derive(Clone, Debug)]
+pub(super) struct UsersMember {
+    /// What their facts are found by.
+    pub(super) name: Name,
+    /// Their facts themselves, from [`Near::link`] on and for as long as they are in the table too: one look instead of two.
+    pub(super) facts: Option<Arc<MemberFacts>>,
+}
+
+/// A member's facts.
+#[derive(Clone, Debug)]
+pub(super) struct MemberHeld {
+    pub(super) facts: Arc<MemberFacts>,
+    /// The user who leads to them.
+    user: Option<Name>,
+}
+
+impl UsersMember {
+    pub(super) const fn of(name: Name) -> Self {
+        Self { name, facts: None }
+    }
+}
+
+impl MemberHeld {
+    pub(super) const fn of(facts: Arc<MemberFacts>) -> Self {
+        Self { facts, user: None }
+    }
+}
+
+/// Links are no part of what is known.
+impl PartialEq for UsersMember {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl PartialEq for MemberHeld {
+    fn eq(&self, other: &Self) -> bool {
+        self.facts == other.facts
+    }
+}
 
 /// What the facts of all views take, and may take.
 #[derive(Debug)]
@@ -130,8 +172,63 @@ impl Near {
             found.ok().map(|entry| entry.remove().0)
         };
         if let Some(slot) = removed {
-            self.room.give_back(&slot.fact);
+            self.let_go(&slot);
         }
+    }
+
+    /// Lets a user lead to their member's facts in one step, until one of the two goes. A member has one such user.
+    pub(super) fn link(&mut self, user: Name) {
+        let Some(member) = self.users_member_mut(user) else { return };
+        let name = member.name;
+        let Some(held) = self.member_held_mut(name) else { return };
+        let (facts, before) = (Arc::clone(&held.facts), held.user.replace(user));
+        if let Some(another) = before.and_then(|before| self.users_member_mut(before)) {
+            another.facts = None;
+        }
+        if let Some(member) = self.users_member_mut(user) {
+            member.facts = Some(facts);
+        }
+    }
+
+    /// What went out of the table leaves no link, and gives its room back.
+    fn let_go(&mut self, slot: &Slot) {
+        self.room.give_back(&slot.fact);
+        match &slot.fact.value {
+            Value::Member(Some(MemberHeld { user: Some(user), .. })) => {
+                if let Some(member) = self.users_member_mut(*user) {
+                    member.facts = None;
+                }
+            }
+            Value::User(Some(UsersMember { name, facts: Some(_) })) => {
+                if let Some(held) = self.member_held_mut(*name) {
+                    held.user = None;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn users_member_mut(&mut self, user: Name) -> Option<&mut UsersMember> {
+        if let Value::User(member) = &mut self.slot_mut(user)?.fact.value { member.as_mut() } else { None }
+    }
+
+    fn member_held_mut(&mut self, member: Name) -> Option<&mut MemberHeld> {
+        if let Value::Member(held) = &mut self.slot_mut(member)?.fact.value { held.as_mut() } else { None }
+    }
+
+    /// A member who was in use by their user alone goes with them.
+    fn remove_unused(&mut self, name: Name) {
+        let found = self.part_mut(name).find_entry(name.hash(), |slot| slot.name == name);
+        if let Ok(mut entry) = found
+            && is_unused(entry.get_mut())
+        {
+            let slot = entry.remove().0;
+            self.let_go(&slot);
+        }
+    }
+
+    fn slot_mut(&mut self, name: Name) -> Option<&mut Slot> {
+        self.part_mut(name).find_mut(name.hash(), |slot| slot.name == name)
     }
 
     fn part_mut(&mut self, name: Name) -> &mut HashTable<Slot> {
@@ -163,12 +260,17 @@ impl Near {
                 }
                 continue;
             }
-            if let Ok(mut entry) = table.get_bucket_entry(self.hand.bucket)
+            let bucket = self.hand.bucket;
+            self.hand.bucket += 1;
+            if let Ok(mut entry) = table.get_bucket_entry(bucket)
                 && is_unused(entry.get_mut())
             {
-                self.room.give_back(&entry.remove().0.fact);
+                let slot = entry.remove().0;
+                self.let_go(&slot);
+                if let Value::User(Some(UsersMember { name, facts: Some(_) })) = slot.fact.value {
+                    self.remove_unused(name);
+                }
             }
-            self.hand.bucket += 1;
         }
         false
     }
@@ -181,8 +283,11 @@ impl Drop for Near {
     }
 }
 
-/// Whether the hand finds it unused; otherwise one use is taken off.
+/// Whether the hand finds it unused; otherwise one use is taken off. A member to whom a user leads is used by the user.
 fn is_unused(slot: &mut Slot) -> bool {
+    if matches!(&slot.fact.value, Value::Member(Some(MemberHeld { user: Some(_), .. }))) {
+        return false;
+    }
     let uses = slot.uses.get_mut();
     std::mem::replace(uses, uses.saturating_sub(1)) == 0
 }
@@ -209,7 +314,7 @@ const LISTED_BYTES: usize = 40;
 fn bytes(fact: &Fact) -> u64 {
     let value = match &fact.value {
         Value::Tenant(facts) => facts.as_deref().map_or(0, tenant_bytes),
-        Value::Member(facts) => facts.as_deref().map_or(0, member_bytes),
+        Value::Member(held) => held.as_ref().map_or(0, |held| member_bytes(&held.facts)),
         Value::Key(facts) => facts.as_deref().map_or(0, key_bytes),
         Value::User(_) | Value::Resource(_) => 0,
     };

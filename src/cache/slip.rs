@@ -56,16 +56,18 @@ mod chosen {
         settings().slip.as_deref() == Some(slip.name())
     }
 
-    /// Holds some answers up between lookup and gate: a process may be stopped at any time.
-    pub(in crate::cache) async fn stall() {
+    /// Holds some answers up between lookup and gate: a process may be stopped at any time. Whether it did.
+    pub(in crate::cache) async fn stall() -> bool {
         let longest = settings().stall_ms;
         let mut random = [0; 2];
         if longest > 0 && getrandom::fill(&mut random).is_ok() {
             let [drawn, share] = random;
             if drawn.is_multiple_of(STALLED) {
                 tokio::time::sleep(Duration::from_millis(longest * u64::from(share) / 255)).await;
+                return true;
             }
         }
+        false
     }
 }
 
@@ -77,7 +79,9 @@ mod chosen {
         false
     }
 
-    pub(in crate::cache) async fn stall() {}
+    pub(in crate::cache) async fn stall() -> bool {
+        false
+    }
 }
 
 #[cfg(all(test, not(feature = "slips")))]
@@ -95,10 +99,12 @@ pub(super) mod chosen {
         EXPLORED.get() == Some(Some(slip))
     }
 
-    pub(in crate::cache) async fn stall() {
-        if EXPLORED.get().is_some() {
+    pub(in crate::cache) async fn stall() -> bool {
+        let is_explored = EXPLORED.get().is_some();
+        if is_explored {
             shuttle::future::yield_now().await;
         }
+        is_explored
     }
 }
 
@@ -107,7 +113,7 @@ pub(super) use self::chosen::{slips, stall};
 /// A place where a process may be stopped for any time: the tests of interleavings go on elsewhere.
 pub(super) async fn pause() {
     #[cfg(all(test, not(feature = "slips")))]
-    stall().await;
+    let _ = stall().await;
 }
 
 /// Runs a task on a runtime; in the tests of interleavings, as one more that takes its steps in any order.

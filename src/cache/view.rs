@@ -1,7 +1,7 @@
 //! A view: a tenant's facts as far as they are in memory, and what is required of them, by what the feed has told since
 //! it was made. All of it changes under one lock, so that an answer is of one moment.
 
-mod many;
+mod asked;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -9,13 +9,12 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use doorward_engine::change::Part;
 use doorward_engine::id::{ResourceRef, Revision};
 use doorward_engine::instant::Instant;
-use doorward_engine::snapshot::{KeyFacts, MemberFacts, ResourceFacts, TenantFacts};
-use quick_cache::DefaultHashBuilder;
+use doorward_engine::snapshot::{KeyFacts, MemberFacts, ResourceFacts, Subject, TenantFacts};
 
-pub(super) use self::many::Shared;
+pub(super) use self::asked::Shared;
 use super::lease::Fresh;
-use super::name::{Name, Names, PartRef};
-use super::near::{self, Near, Room};
+use super::name::{AsSpread, Name, Names, PartRef};
+use super::near::{self, MemberHeld, Near, Room, UsersMember};
 use super::slip::{Slip, slips};
 use crate::store::{Ask, Fact, InForce, Snapshot, SubjectFacts, SubjectRef, Tier, Value};
 
@@ -40,7 +39,7 @@ struct State {
     applied: Revision,
     near: Near,
     /// The revisions that touched parts.
-    touched: HashMap<Name, Revision, DefaultHashBuilder>,
+    touched: HashMap<Name, Revision, AsSpread>,
     order: VecDeque<(Revision, Name)>,
 }
 
@@ -66,6 +65,15 @@ impl Held<'_> {
         match self {
             Self::Member(facts) => SubjectFacts::Member(facts.cloned()),
             Self::Key(facts) => SubjectFacts::Key(facts.cloned()),
+        }
+    }
+}
+
+impl<'s> Held<'s> {
+    fn as_subject(self) -> Subject<'s> {
+        match self {
+            Self::Member(facts) => Subject::Member(facts.map(Arc::as_ref)),
+            Self::Key(facts) => Subject::Key(facts.map(Arc::as_ref)),
         }
     }
 }
@@ -144,13 +152,16 @@ impl View {
         let subject = match &ask.subject {
             SubjectRef::Nobody => Held::Member(None),
             SubjectRef::Key(key) => Held::Key(get(named(PartRef::Key(key))).and_then(Value::key)),
-            SubjectRef::Member(member) => {
-                Held::Member(get(named(PartRef::Member(member))).and_then(Value::member))
-            }
+            SubjectRef::Member(member) => Held::Member(
+                get(named(PartRef::Member(member))).and_then(Value::member).map(|held| &held.facts),
+            ),
             SubjectRef::User(user) => {
                 let user = PartRef::User(user);
                 let member = get(named(user)).and_then(Value::user);
-                Held::Member(member.and_then(|&name| get((name, user))).and_then(Value::member))
+                Held::Member(member.and_then(|member| match &member.facts {
+                    Some(facts) => Some(facts),
+                    None => get((member.name, user)).and_then(Value::member).map(|held| &held.facts),
+                }))
             }
         };
         let mut resource = |resource| get(named(PartRef::Resource(resource))).and_then(Value::resource);
@@ -185,19 +196,34 @@ impl View {
                     filled.facts.push((part, fact));
                 }
             }
+            self.link(&mut state, &ask.subject);
         }
         filled
     }
 
-    /// Puts in what another replica has read.
-    pub(super) fn fill_far(&self, part: &Part, fact: &Fact) {
+    /// Puts in what another replica has read, for a question about this subject.
+    pub(super) fn fill_far(&self, subject: &SubjectRef, found: &[(Part, Fact)]) {
         let mut state = self.write();
-        if slips(Slip::FarUnchecked) {
-            let (name, kept) = self.as_kept(part, fact);
-            let revision = state.applied;
-            state.near.insert(name, near::Fact { revision, ..kept });
-        } else {
-            self.keep(&mut state, part, fact);
+        for (part, fact) in found {
+            if slips(Slip::FarUnchecked) {
+                let (name, kept) = self.as_kept(part, fact);
+                let revision = state.applied;
+                state.near.insert(name, near::Fact { revision, ..kept });
+            } else {
+                self.keep(&mut state, part, fact);
+            }
+        }
+        self.link(&mut state, subject);
+    }
+
+    /// Lets the user who was asked about lead to their member's facts, where both are usable: they stay so until they are
+    /// touched, and then they go.
+    fn link(&self, state: &mut State, subject: &SubjectRef) {
+        let SubjectRef::User(user) = subject else { return };
+        let user = self.name(PartRef::User(user));
+        let member = state.usable(user).and_then(Value::user).map(|member| member.name);
+        if member.is_some_and(|member| state.usable(member).is_some()) {
+            state.near.link(user);
         }
     }
 
@@ -218,7 +244,8 @@ impl View {
 
     /// A fact as it is kept in memory, and what it is known by there.
     fn as_kept(&self, part: &Part, fact: &Fact) -> (Name, near::Fact) {
-        let value = fact.value.clone().naming(|member| self.name(PartRef::Member(&member)));
+        let user = |member| UsersMember::of(self.name(PartRef::Member(&member)));
+        let value = fact.value.clone().kept(user, MemberHeld::of);
         (self.name(part.into()), near::Fact { revision: fact.revision, value })
     }
 
@@ -244,7 +271,7 @@ impl View {
 
 impl State {
     /// A part's value, if it is there and not outdated.
-    fn usable(&self, name: Name) -> Option<&Value<Name>> {
+    fn usable(&self, name: Name) -> Option<&Value<UsersMember, MemberHeld>> {
         self.near.get(name).filter(|fact| self.permits(name, fact)).map(|fact| &fact.value)
     }
 

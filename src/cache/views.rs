@@ -4,17 +4,17 @@
 //! it. A load fills the very view that it was sent under: one that was dropped is out of reach, with its facts.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
+use dashmap::DashMap;
 use doorward_engine::change::Part;
 use doorward_engine::id::TenantId;
-use quick_cache::sync::Cache;
 
-use super::name::Names;
+use super::name::{AsSpread, Name, Names};
 use super::near::Room;
 use super::view::{Filled, View};
-use crate::store::{Ask, Fact, Snapshot};
+use crate::store::{Ask, Fact, Snapshot, SubjectRef};
 
 /// How many tenants have a view.
 const VIEWS_MAX: usize = 65_536;
@@ -27,18 +27,31 @@ const FACT_BYTES: u64 = 128;
 /// The views of a replica.
 #[derive(Debug)]
 pub(super) struct Views {
-    map: Cache<TenantId, Arc<View>>,
+    map: DashMap<Name, Place, AsSpread>,
+    views_max: usize,
     names: Names,
     room: Arc<Room>,
     /// The way of the clock that makes room: its hand is in the first.
-    round: Mutex<VecDeque<Weak<View>>>,
+    round: Mutex<VecDeque<(Name, Weak<View>)>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    view: Arc<View>,
+    /// Whether somebody has looked for it since it last was the first of the round.
+    used: AtomicBool,
 }
 
 impl Views {
     /// Views whose facts take at most so many bytes.
     pub(super) fn within(near_bytes: u64) -> Self {
+        Self::of(near_bytes, VIEWS_MAX)
+    }
+
+    fn of(near_bytes: u64, views_max: usize) -> Self {
         Self {
-            map: Cache::new(VIEWS_MAX),
+            map: DashMap::default(),
+            views_max,
             names: Names::new(),
             room: Arc::new(Room::of(near_bytes)),
             round: Mutex::default(),
@@ -46,42 +59,66 @@ impl Views {
     }
 
     pub(super) fn get(&self, tenant: &TenantId) -> Option<Arc<View>> {
-        self.map.get(tenant)
+        let place = self.map.get(&self.names.of_tenant(tenant))?;
+        if !place.used.load(Ordering::Relaxed) {
+            place.used.store(true, Ordering::Relaxed);
+        }
+        Some(Arc::clone(&place.view))
     }
 
     /// The tenant's view; a new one is in the map before this returns.
     pub(super) fn get_or_insert(&self, tenant: &TenantId) -> Arc<View> {
+        let name = self.names.of_tenant(tenant);
         let mut is_new = false;
         let new = || {
             is_new = true;
-            Ok::<_, Infallible>(Arc::new(View::new(self.names, Arc::clone(&self.room))))
+            let view = Arc::new(View::new(self.names, Arc::clone(&self.room)));
+            Place { view, used: AtomicBool::new(true) }
         };
-        let view = match self.map.get_or_insert_with(tenant, new) {
-            Ok(view) => view,
-            Err(impossible) => match impossible {},
-        };
+        let view = Arc::clone(&self.map.entry(name).or_insert_with(new).view);
         if is_new {
             let mut round = self.round();
-            round.push_back(Arc::downgrade(&view));
+            round.push_back((name, Arc::downgrade(&view)));
+            self.drop_unused(&mut round);
             // Those that were dropped are few beside the others.
             if round.len() > 2 * self.map.len() + 64 {
-                round.retain(|view| view.strong_count() > 0);
+                round.retain(|(_, view)| view.strong_count() > 0);
             }
         }
         view
     }
 
-    fn round(&self) -> MutexGuard<'_, VecDeque<Weak<View>>> {
+    /// Drops views that nobody has looked for since they last were in front, while there are too many.
+    fn drop_unused(&self, round: &mut VecDeque<(Name, Weak<View>)>) {
+        let mut turns = 2 * round.len();
+        while turns > 0
+            && self.map.len() > self.views_max
+            && let Some((name, first)) = round.pop_front()
+        {
+            turns -= 1;
+            // Another view may be in its place by now, with a turn of its own.
+            let is_this = |place: &Place| Weak::as_ptr(&first) == Arc::as_ptr(&place.view);
+            let is_unused =
+                |_: &Name, place: &Place| is_this(place) && !place.used.swap(false, Ordering::Relaxed);
+            if self.map.remove_if(&name, is_unused).is_none() && first.strong_count() > 0 {
+                round.push_back((name, first));
+            }
+        }
+    }
+
+    fn round(&self) -> MutexGuard<'_, VecDeque<(Name, Weak<View>)>> {
         self.round.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn drop_one(&self, tenant: &TenantId) {
-        self.map.remove(tenant);
+        self.map.remove(&self.names.of_tenant(tenant));
     }
 
     pub(super) fn drop_all(&self) {
+        // A view that comes meanwhile is in the map and in the round, or in neither.
+        let mut round = self.round();
         self.map.clear();
-        self.round().clear();
+        round.clear();
     }
 
     /// How many tenants have one.
@@ -102,8 +139,8 @@ impl Views {
     }
 
     /// Puts in what another replica has read.
-    pub(super) fn fill_far(&self, view: &View, part: &Part, fact: &Fact) {
-        view.fill_far(part, fact);
+    pub(super) fn fill_far(&self, view: &View, subject: &SubjectRef, found: &[(Part, Fact)]) {
+        view.fill_far(subject, found);
         self.make_room();
     }
 
@@ -126,7 +163,7 @@ impl Views {
             && self.room.excess() > 0
             && let Some(first) = round.pop_front()
         {
-            let Some(view) = first.upgrade() else { continue };
+            let Some(view) = first.1.upgrade() else { continue };
             let mut at_once = places.min(SWEPT_AT_ONCE);
             places -= at_once;
             if view.sweep(&mut at_once) {

@@ -2,10 +2,11 @@
 
 use doorward_engine::id::{KeyId, MemberId, ResourceRef, TenantId, UserId};
 use doorward_engine::member::SecretHash;
+use doorward_engine::snapshot::{KeyFacts, Subject};
 use subtle::ConstantTimeEq;
 
 use crate::store::{
-    Ask, Asked, AtHand, Epoch, Freshness, Own, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectOf,
+    Ask, Asked, AtHand, Epoch, Freshness, Shown, Snapshot, Snapshots, StoreError, SubjectFacts, SubjectOf,
     SubjectRef,
 };
 use crate::telemetry::trace;
@@ -84,14 +85,24 @@ impl<S: Snapshots> Resolver<S> {
         at_hand
     }
 
-    /// The same for one question.
-    pub async fn one_at_hand(&self, asking: &Asking<'_>) -> Option<(Snapshot, Own)> {
-        let (shared, mut own) = self.snapshots.one_at_hand(&asking.asked()).await?;
-        prove(asking.subject, &mut own.subject);
-        if shared.tenant.is_some() && trace::is_recorded() {
-            trace::tenant(asking.tenant.as_str());
-        }
-        Some((shared, own))
+    /// Shows the facts for one question where they lie, if they are at hand. Changes wait for `see`.
+    pub async fn one_at_hand<T: Send>(
+        &self,
+        asking: &Asking<'_>,
+        see: impl FnOnce(&Shown<'_>) -> T + Send,
+    ) -> Option<T> {
+        let prove = |seen: &Shown<'_>| {
+            if seen.tenant.is_some() {
+                trace::tenant(asking.tenant.as_str());
+            }
+            match (asking.subject, seen.subject) {
+                (Presented::Key(_, secret), Subject::Key(Some(key))) if !is_secret(key, secret) => {
+                    see(&Shown { subject: Subject::Key(None), ..*seen })
+                }
+                _ => see(seen),
+            }
+        };
+        self.snapshots.one_at_hand(&asking.asked(), prove).await
     }
 
     /// The same for questions about one tenant.
@@ -134,10 +145,14 @@ impl<'a> Asking<'a> {
 /// Nobody, where a key's secret is another.
 fn prove(subject: &Presented, facts: &mut SubjectFacts) {
     if let (Presented::Key(_, secret), SubjectFacts::Key(Some(key))) = (subject, &*facts)
-        && !bool::from(key.secret.0.ct_eq(&secret.0))
+        && !is_secret(key, secret)
     {
         *facts = SubjectFacts::Key(None);
     }
+}
+
+fn is_secret(key: &KeyFacts, presented: &SecretHash) -> bool {
+    key.secret.0.ct_eq(&presented.0).into()
 }
 
 impl Presented {

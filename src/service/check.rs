@@ -13,7 +13,7 @@ use super::error::Violation;
 use super::{Backend, Error, Operation, Service, authority};
 use crate::caller::Caller;
 use crate::resolver::{Asking, Presented};
-use crate::store::{Directory, Freshness, Own, Snapshot, Tier};
+use crate::store::{Directory, Freshness, Own, Shown, Snapshot, Tier};
 
 /// Who asks about whom, from where, and how fresh the answer must be.
 #[derive(Clone, Debug)]
@@ -89,13 +89,18 @@ impl<B: Backend> Service<B> {
         item: &Item,
     ) -> Result<Checked<Decision>, Error> {
         let mut doubted = false;
-        if authority::by_standing(caller, Operation::CheckAccess, &inquiry.tenant)
-            && let Some((shared, own)) = self.resolver.one_at_hand(&inquiry.asking(item)).await
-        {
-            doubted = self.doubt.is_due();
-            if !doubted {
-                let decision = decide_at_hand(&shared, &own, inquiry, item)?;
-                return Ok(Checked::over(&shared, decision));
+        if authority::by_standing(caller, Operation::CheckAccess, &inquiry.tenant) {
+            let see = |seen: &Shown<'_>| {
+                let decided =
+                    (!self.doubt.is_due()).then(|| put(&seen.facts(), inquiry, item, seen.now, decide));
+                (decided, seen.revision)
+            };
+            match self.resolver.one_at_hand(&inquiry.asking(item), see).await {
+                Some((Some(decided), revision)) => {
+                    return Ok(Checked { answer: decided?, revision, tier: Tier::Near, degraded: false });
+                }
+                Some((None, _)) => doubted = true,
+                None => {}
             }
         }
         // In a box: most questions are answered by now, and the future of these is small.

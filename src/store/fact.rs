@@ -5,22 +5,22 @@ use std::sync::Arc;
 use doorward_engine::id::{MemberId, Revision};
 use doorward_engine::snapshot::{KeyFacts, MemberFacts, ResourceFacts, TenantFacts};
 
-/// A part's value at a revision of its tenant. Members are named by their id, or by what a cache knows them by.
+/// A part's value at a revision of its tenant. `M` is how a cache knows a user's member, `F` how it holds a member's facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fact<M = MemberId> {
+pub struct Fact<M = MemberId, F = Arc<MemberFacts>> {
     /// The tenant's revision at which the part was read.
     pub revision: Revision,
     /// The part as it was.
-    pub value: Value<M>,
+    pub value: Value<M, F>,
 }
 
 /// What a part is, compiled against one catalogue; that there is none is a fact too.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value<M = MemberId> {
+pub enum Value<M = MemberId, F = Arc<MemberFacts>> {
     /// Of `Part::Tenant`.
     Tenant(Option<Arc<TenantFacts>>),
     /// Of `Part::Member`.
-    Member(Option<Arc<MemberFacts>>),
+    Member(Option<F>),
     /// Of `Part::User`: the member that the user is.
     User(Option<M>),
     /// Of `Part::Key`.
@@ -29,7 +29,7 @@ pub enum Value<M = MemberId> {
     Resource(Option<ResourceFacts>),
 }
 
-impl<M> Value<M> {
+impl<M, F> Value<M, F> {
     /// The tenant's facts.
     #[must_use]
     pub fn tenant(&self) -> Option<&Arc<TenantFacts>> {
@@ -38,7 +38,7 @@ impl<M> Value<M> {
 
     /// A member's facts.
     #[must_use]
-    pub fn member(&self) -> Option<&Arc<MemberFacts>> {
+    pub fn member(&self) -> Option<&F> {
         if let Self::Member(facts) = self { facts.as_ref() } else { None }
     }
 
@@ -72,13 +72,13 @@ impl<M> Value<M> {
         }
     }
 
-    /// The same with another name for the member that a user is.
+    /// The same with a user's member known, and a member's facts held, in another way.
     #[must_use]
-    pub fn naming<N>(self, name: impl FnOnce(M) -> N) -> Value<N> {
+    pub fn kept<N, G>(self, user: impl FnOnce(M) -> N, member: impl FnOnce(F) -> G) -> Value<N, G> {
         match self {
             Self::Tenant(facts) => Value::Tenant(facts),
-            Self::Member(facts) => Value::Member(facts),
-            Self::User(member) => Value::User(member.map(name)),
+            Self::Member(facts) => Value::Member(facts.map(member)),
+            Self::User(id) => Value::User(id.map(user)),
             Self::Key(facts) => Value::Key(facts),
             Self::Resource(facts) => Value::Resource(facts),
         }

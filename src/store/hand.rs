@@ -1,8 +1,10 @@
 //! The facts for many questions at once: what those about one tenant share is there once.
 
-use doorward_engine::snapshot::{Facts, ResourceFacts, Subject};
+use doorward_engine::id::Revision;
+use doorward_engine::instant::Instant;
+use doorward_engine::snapshot::{Facts, ResourceFacts, Subject, TenantFacts};
 
-use super::{Snapshot, SubjectFacts};
+use super::{InForce, Snapshot, SubjectFacts};
 
 /// The facts for many questions, as far as they are at hand.
 #[derive(Debug, Default)]
@@ -22,6 +24,36 @@ pub struct Own {
     pub subject: SubjectFacts,
     /// Those of the resource; none: there is none, or none is asked about.
     pub resource: Option<ResourceFacts>,
+}
+
+/// The facts for one question, where they lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// The catalogue that the facts were compiled against.
+    pub in_force: &'a InForce,
+    /// The tenant's; none where it was never created.
+    pub tenant: Option<&'a TenantFacts>,
+    /// The subject's.
+    pub subject: Subject<'a>,
+    /// Those of the resource; none: there is none, or none is asked about.
+    pub resource: Option<ResourceFacts>,
+    /// The tenant's revision.
+    pub revision: Revision,
+    /// Now, by the database's clock.
+    pub now: Instant,
+}
+
+impl Shown<'_> {
+    /// What the engine looks at.
+    #[must_use]
+    pub fn facts(&self) -> Facts<'_> {
+        Facts {
+            catalogue: &self.in_force.catalogue,
+            tenant: self.tenant,
+            subject: self.subject,
+            resource: self.resource.as_ref(),
+        }
+    }
 }
 
 impl AtHand {

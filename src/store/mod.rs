@@ -21,7 +21,7 @@ pub use credentials::Credentials;
 pub use directory::Directory;
 pub use fact::{Fact, Value};
 pub use feed::{Epoch, Feed, Registry};
-pub use hand::{AtHand, Own};
+pub use hand::{AtHand, Own, Shown};
 pub use snapshots::{
     Ask, Asked, Freshness, InForce, Seen, Snapshot, Snapshots, SubjectFacts, SubjectOf, SubjectRef, Tier,
 };

@@ -8,7 +8,7 @@ use doorward_engine::instant::Instant;
 use doorward_engine::snapshot::{Facts, KeyFacts, MemberFacts, ResourceFacts, TenantFacts};
 
 use super::feed::Epoch;
-use super::{AtHand, Own, StoreError};
+use super::{AtHand, Shown, StoreError};
 
 /// Gathers the facts for a question. Layers (caches) implement it over another of its kind.
 pub trait Snapshots: Send + Sync + 'static {
@@ -24,8 +24,12 @@ pub trait Snapshots: Send + Sync + 'static {
         std::future::ready(AtHand::nothing(asked.len()))
     }
 
-    /// The same for one question: what it would share with others of its tenant, and its own.
-    fn one_at_hand(&self, _asked: &Asked<'_>) -> impl Future<Output = Option<(Snapshot, Own)>> + Send {
+    /// Shows the facts for one question where they lie, if they are at hand: `see` is to be brief, for changes wait for it.
+    fn one_at_hand<T: Send>(
+        &self,
+        _asked: &Asked<'_>,
+        _see: impl FnOnce(&Shown<'_>) -> T + Send,
+    ) -> impl Future<Output = Option<T>> + Send {
         std::future::ready(None)
     }
 

@@ -4,7 +4,7 @@ use super::Leased;
 use crate::cache::lease::Gate;
 use crate::cache::slip::{pause, stall};
 use crate::cache::view::Shared;
-use crate::store::{Asked, AtHand, Own, Snapshot, Snapshots, Tier};
+use crate::store::{Asked, AtHand, Own, Shown, Snapshots, Tier};
 
 impl<S: Snapshots> Leased<S> {
     /// The facts that are in memory; nothing where a single question would not be answered from it, or not for certain.
@@ -13,7 +13,7 @@ impl<S: Snapshots> Leased<S> {
         let Some(fresh) = self.memory.lease.read() else { return nothing() };
         pause().await;
         let (mut at_hand, shared) = self.look_for_all(asked);
-        stall().await;
+        let _ = stall().await;
         let (gate, now) = self.memory.lease.gate(&fresh);
         // A degraded answer is for those who have found the database away: they are asked one by one.
         if gate != Gate::Open {
@@ -23,22 +23,26 @@ impl<S: Snapshots> Leased<S> {
         at_hand
     }
 
-    /// The same for one question.
-    pub(super) async fn this_at_hand(&self, asked: &Asked<'_>) -> Option<(Snapshot, Own)> {
+    /// The same for one question, whose facts stay where they are.
+    pub(super) async fn this_at_hand<T>(
+        &self,
+        asked: &Asked<'_>,
+        see: impl FnOnce(&Shown<'_>) -> T,
+    ) -> Option<T> {
         if !self.memory.may_answer(asked.freshness) {
             return None;
         }
         let fresh = self.memory.lease.read()?;
         pause().await;
         let view = self.memory.views.get(asked.tenant)?;
-        let mut own = None;
-        let shared = view.look_for_each(&[(0, asked)], |_, revision, (subject, resource)| {
-            own = asked.freshness.is_met_by(revision).then_some(Own { tenant: 0, subject, resource });
-        })?;
-        let own = own?;
-        stall().await;
-        let (gate, now) = self.memory.lease.gate(&fresh);
-        (gate == Gate::Open).then(|| (shared.snapshot(&fresh, now, Tier::Near), own))
+        let pass = |revision| {
+            let (gate, now) = self.memory.lease.gate(&fresh);
+            (gate == Gate::Open && asked.freshness.is_met_by(revision)).then_some(now)
+        };
+        let seen = view.show(asked, pass, see)?;
+        // A test holds answers up where it can: then the gate is behind that.
+        let is_late = stall().await && self.memory.lease.gate(&fresh).0 != Gate::Open;
+        (!is_late).then_some(seen)
     }
 
     /// Each question's own facts, and what those of each tenant share.

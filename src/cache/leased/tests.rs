@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use doorward_engine::id::{MemberId, Revision, TenantId};
 use doorward_engine::instant::Instant;
+use doorward_engine::snapshot::Subject;
 
 use super::*;
 use crate::cache::away::AWAY;
-use crate::cache::samples::{EPOCH, ask, member_id, snapshot};
+use crate::cache::samples::{EPOCH, ask, member_id, snapshot, truth};
 use crate::cache::{Filling, Options};
 use crate::clock::Clock;
 use crate::clock::Steady;
@@ -181,6 +182,14 @@ fn asked(ask: &Ask) -> Asked<'_> {
     Asked { tenant, subject: SubjectOf::Member(member), resource, freshness }
 }
 
+/// What is shown of the sample's member.
+fn seen(shown: &Shown<'_>) {
+    let Subject::Member(Some(member)) = shown.subject else { panic!("{shown:?}") };
+    assert_eq!((shown.revision, &member.id), (Revision(4), &member_id()));
+    assert_eq!(shown.tenant.map(|tenant| (tenant.status, member.status)), Some(truth(shown.revision)));
+    assert_eq!((shown.resource, shown.in_force.version), (None, 1));
+}
+
 #[test]
 fn many_questions_have_one_lease_and_what_is_not_at_hand_is_left_out() {
     let replica = Replica::warm(LEASE);
@@ -209,7 +218,10 @@ fn many_questions_have_one_lease_and_what_is_not_at_hand_is_left_out() {
             let SubjectFacts::Member(Some(member)) = &own.subject else { panic!("{own:?}") };
             assert_eq!(member.id, member_id());
         }
-        found.own.iter().map(Option::is_some).collect::<Vec<_>>()
+        let together: Vec<_> = found.own.iter().map(Option::is_some).collect();
+        let one = |ask| runtime.block_on(replica.leased.one_at_hand(&asked(ask), seen)).is_some();
+        assert_eq!(asks.iter().map(one).collect::<Vec<_>>(), together, "and so it is one by one");
+        together
     };
     let some = [true, false, false, false, true, false, false, true];
     assert_eq!(at_hand(), some);

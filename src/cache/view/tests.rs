@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use doorward_engine::id::MemberId;
+use doorward_engine::id::{MemberId, UserId};
 
 use super::*;
 use crate::cache::samples::{EPOCH, ask, member_id, snapshot};
@@ -106,13 +106,53 @@ fn facts_in_memory_stay_however_many_others_are_touched_and_late_ones_are_refuse
     assert_eq!(answer(&view), Some(many));
     let far = |id: &str, revision| {
         let fact = Fact { revision: Revision(revision), value: Value::Member(None) };
-        view.fill_far(&member(id), &fact);
+        view.fill_far(&SubjectRef::Nobody, &[(member(id), fact)]);
         view.read().near.get(view.name(PartRef::from(&member(id)))).is_some()
     };
     assert!(!far("m2", 1), "its touch is forgotten, and the floor has risen above it");
     assert!(!far("never-touched", 1));
     assert!(far("never-touched", many));
     assert!(!far(&format!("m{many}"), many - 1), "touched later");
+}
+
+#[test]
+fn a_users_member_is_as_recent_as_what_the_feed_tells_of_either() {
+    let user = UserId::parse("ann").unwrap();
+    let ask = Ask { subject: SubjectRef::User(user.clone()), ..ask() };
+    let as_user = Part::User(user);
+    let missing = |view: &View| match view.look(&ask) {
+        Looked::Missing(parts) => parts,
+        Looked::Found(_) => Vec::new(),
+        Looked::Empty => unreachable!("it was filled"),
+    };
+    let leads = |view: &View| {
+        let SubjectRef::User(user) = &ask.subject else { unreachable!() };
+        let state = view.read();
+        let fact = state.near.get(view.name(PartRef::User(user)));
+        fact.and_then(|fact| fact.value.user()).is_some_and(|member| member.facts.is_some())
+    };
+    let one = std::slice::from_ref;
+    for touched in [as_user.clone(), Part::Member(member_id())] {
+        let memory = memory();
+        let view = memory.views.get_or_insert(&ask.tenant);
+        let fill = |revision| memory.views.fill(&view, &ask, &snapshot(&ask, Revision(revision)));
+        let apply = |revision| memory.apply(Some(&[changed("acme", revision, Some(vec![touched.clone()]))]));
+        fill(4);
+        assert!(missing(&view).is_empty() && leads(&view));
+        apply(5);
+        assert_eq!(missing(&view), one(&as_user));
+        assert!(!leads(&view));
+        fill(4);
+        assert_eq!(missing(&view), one(&as_user), "a late load does not bring it back");
+        fill(6);
+        assert_eq!(missing(&view), one(&as_user), "what is ahead waits");
+        apply(6);
+        assert!(missing(&view).is_empty());
+        fill(7);
+        apply(7);
+        fill(7);
+        assert!(missing(&view).is_empty() && leads(&view));
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn filled(near_bytes: u64, tenants: usize) -> (Views, Vec<Arc<View>>) {
 
 fn put(views: &Views, view: &View, at: usize) {
     let fact = Fact { revision: Revision(1), value: Value::Member(None) };
-    views.fill_far(view, &Part::Member(member(at)), &fact);
+    views.fill_far(view, &SubjectRef::Nobody, &[(Part::Member(member(at)), fact)]);
 }
 
 fn is_there(view: &View, at: usize) -> bool {
@@ -63,7 +63,7 @@ fn facts_take_no_more_bytes_than_they_may_whatever_tenants_they_are_of() {
 #[test]
 fn what_is_asked_about_often_stays() {
     let mut random = SmallRng::seed_from_u64(7);
-    let (views, all) = filled(10_000 * 130, 10);
+    let (views, all) = filled(10_000 * 150, 10);
     let members = 100_000;
     let mut ask_for = |count: usize| {
         let mut hits = 0;
@@ -86,7 +86,7 @@ fn what_is_asked_about_often_stays() {
 
 #[test]
 fn a_pass_over_many_others_does_not_wash_out_what_is_in_use() {
-    let (views, all) = filled(1_000 * 130, 1);
+    let (views, all) = filled(1_000 * 150, 1);
     for at in 0..300 {
         put(&views, &all[0], at);
     }
@@ -111,6 +111,27 @@ fn a_view_that_is_dropped_gives_its_room_back_and_leaves_the_round() {
     assert!(views.round().len() < 300, "{}", views.round().len());
     views.drop_all();
     assert_eq!((views.room().facts(), views.room().bytes(), views.round().len()), (0, 0, 0));
+}
+
+#[test]
+fn of_too_many_views_those_go_that_nobody_looks_for() {
+    let views = Views::of(1 << 30, 100);
+    let look = |range: std::ops::Range<usize>| range.filter(|&at| views.get(&tenant(at)).is_some()).count();
+    for at in 0..100 {
+        views.get_or_insert(&tenant(at));
+    }
+    assert_eq!((views.len(), look(0..100)), (100, 100));
+    // All are in use, and one has to go; from then on those that are looked for stay.
+    views.get_or_insert(&tenant(100));
+    assert_eq!(views.len(), 100);
+    for at in 101..1_000 {
+        let before = look(0..50);
+        assert!(before >= 49, "{before}");
+        views.get_or_insert(&tenant(at));
+        assert!(views.get(&tenant(at)).is_some(), "a new one stays at first");
+    }
+    assert_eq!(views.len(), 100);
+    assert!(views.round().len() < 300, "{}", views.round().len());
 }
 
 #[test]

@@ -1,0 +1,125 @@
+//! The facts for one question or many about one tenant, where they lie: all of one moment of its view.
+
+use std::sync::Arc;
+
+use doorward_engine::id::Revision;
+use doorward_engine::instant::Instant;
+use doorward_engine::snapshot::{MemberFacts, ResourceFacts, TenantFacts};
+
+use super::{Held, Name, PartRef, State, UsersMember, View};
+use crate::cache::lease::Fresh;
+use crate::store::{Asked, InForce, Shown, Snapshot, SubjectFacts, SubjectOf, Tier, Value};
+
+/// What questions about one tenant share.
+#[derive(Debug)]
+pub(in crate::cache) struct Shared {
+    in_force: Arc<InForce>,
+    revision: Revision,
+    tenant: Option<Arc<TenantFacts>>,
+}
+
+impl View {
+    /// Looks for the facts of questions about its tenant, each with its number. `tell` hears, of each whose facts are all
+    /// there, of which revision they are and what is its own; none: what they share is not there.
+    pub(in crate::cache) fn look_for_each<'a>(
+        &self,
+        questions: &[(usize, &'a Asked<'_>)],
+        mut tell: impl FnMut((usize, &'a Asked<'_>), Revision, (SubjectFacts, Option<ResourceFacts>)),
+    ) -> Option<Shared> {
+        let state = self.read();
+        let in_force = state.in_force.as_ref()?;
+        let tenant = state.usable(self.name(PartRef::Tenant))?.tenant();
+        // Who asks much often asks about one subject.
+        let mut last: Option<(SubjectOf<'_>, Option<Held<'_>>)> = None;
+        for &(at, asked) in questions {
+            let subject = match last {
+                Some((subject, facts)) if subject == asked.subject => facts,
+                _ => last.insert((asked.subject, state.held(self.subject(asked.subject)))).1,
+            };
+            let resource = |resource| state.usable(self.name(PartRef::Resource(resource)));
+            let resource = asked.resource.map(resource);
+            if let Some(subject) = subject
+                && resource.is_none_or(|found| found.is_some())
+            {
+                let resource = resource.flatten().and_then(Value::resource);
+                tell((at, asked), state.applied, (subject.facts(), resource));
+            }
+        }
+        Some(Shared { in_force: Arc::clone(in_force), revision: state.applied, tenant: tenant.cloned() })
+    }
+
+    /// Shows the facts for one question where they lie, if they are all there and `pass` says of their revision what time
+    /// it is.
+    pub(in crate::cache) fn show<T>(
+        &self,
+        asked: &Asked<'_>,
+        pass: impl FnOnce(Revision) -> Option<Instant>,
+        see: impl FnOnce(&Shown<'_>) -> T,
+    ) -> Option<T> {
+        // Names before the lock: the lookups behind it, with no work between them, wait for memory together.
+        let subject = self.subject(asked.subject);
+        let resource = asked.resource.map(|resource| self.name(PartRef::Resource(resource)));
+        let state = self.read();
+        let in_force = state.in_force.as_deref()?;
+        let subject = state.held(subject)?;
+        let resource = match resource {
+            Some(resource) => state.usable(resource)?.resource(),
+            None => None,
+        };
+        let tenant = state.usable(self.name(PartRef::Tenant))?.tenant();
+        let (tenant, subject, revision) = (tenant.map(Arc::as_ref), subject.as_subject(), state.applied);
+        let now = pass(revision)?;
+        Some(see(&Shown { in_force, tenant, subject, resource, revision, now }))
+    }
+
+    /// What a subject is known by; none: nobody.
+    fn subject(&self, subject: SubjectOf<'_>) -> Option<Name> {
+        let part = match subject {
+            SubjectOf::Nobody => return None,
+            SubjectOf::Key(key) => PartRef::Key(key),
+            SubjectOf::Member(id) => PartRef::Member(id),
+            SubjectOf::User(user) => PartRef::User(user),
+        };
+        Some(self.name(part))
+    }
+}
+
+impl State {
+    /// The facts of a subject by what they are known by; none: they are not all there.
+    fn held(&self, subject: Option<Name>) -> Option<Held<'_>> {
+        let Some(name) = subject else { return Some(Held::Member(None)) };
+        match self.usable(name)? {
+            Value::Key(facts) => Some(Held::Key(facts.as_ref())),
+            Value::Member(held) => Some(Held::Member(held.as_ref().map(|held| &held.facts))),
+            Value::User(member) => self.member(member.as_ref()).map(Held::Member),
+            Value::Tenant(_) | Value::Resource(_) => None,
+        }
+    }
+
+    /// The facts of the member that a user is.
+    fn member<'s>(&'s self, member: Option<&'s UsersMember>) -> Option<Option<&'s Arc<MemberFacts>>> {
+        match member {
+            None => Some(None),
+            Some(UsersMember { facts: Some(facts), .. }) => Some(Some(facts)),
+            Some(UsersMember { name, .. }) => Some(self.usable(*name)?.member().map(|held| &held.facts)),
+        }
+    }
+}
+
+impl Shared {
+    /// As a snapshot of nobody and nothing.
+    pub(in crate::cache) fn snapshot(self, fresh: &Fresh, now: Instant, tier: Tier) -> Snapshot {
+        let Self { in_force, revision, tenant } = self;
+        Snapshot {
+            in_force,
+            tenant,
+            subject: SubjectFacts::Member(None),
+            resources: Vec::new(),
+            revision,
+            epoch: fresh.epoch,
+            now,
+            tier,
+            degraded: false,
+        }
+    }
+}
