@@ -78,7 +78,7 @@ impl<S: Snapshots> Leased<S> {
 
     /// The gate: a last look at the clock.
     async fn pass(&self, fresh: &Fresh, found: Found, tier: Tier, freshness: Freshness) -> Option<Snapshot> {
-        let _ = stall().await;
+        stall().await;
         if !freshness.is_met_by(found.revision) {
             return None;
         }

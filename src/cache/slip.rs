@@ -113,7 +113,7 @@ pub(super) use self::chosen::{slips, stall};
 /// A place where a process may be stopped for any time: the tests of interleavings go on elsewhere.
 pub(super) async fn pause() {
     #[cfg(all(test, not(feature = "slips")))]
-    let _ = stall().await;
+    stall().await;
 }
 
 /// Runs a task on a runtime; in the tests of interleavings, as one more that takes its steps in any order.

@@ -12,6 +12,7 @@ use doorward_engine::instant::Instant;
 use doorward_engine::snapshot::{KeyFacts, MemberFacts, ResourceFacts, Subject, TenantFacts};
 
 pub(super) use self::asked::Shared;
+use self::asked::subject_part;
 use super::lease::Fresh;
 use super::name::{AsSpread, Name, Names, PartRef};
 use super::near::{self, MemberHeld, Near, Room, UsersMember};
@@ -60,16 +61,14 @@ enum Held<'s> {
     Key(Option<&'s Arc<KeyFacts>>),
 }
 
-impl Held<'_> {
+impl<'s> Held<'s> {
     fn facts(self) -> SubjectFacts {
         match self {
             Self::Member(facts) => SubjectFacts::Member(facts.cloned()),
             Self::Key(facts) => SubjectFacts::Key(facts.cloned()),
         }
     }
-}
 
-impl<'s> Held<'s> {
     fn as_subject(self) -> Subject<'s> {
         match self {
             Self::Member(facts) => Subject::Member(facts.map(Arc::as_ref)),
@@ -140,35 +139,24 @@ impl View {
             return Looked::Empty;
         };
         let mut missing = Vec::new();
-        let named = |part| (self.name(part), part);
-        let mut get = |(name, part): (Name, PartRef<'_>)| {
-            let value = state.usable(name);
+        let part = subject_part((&ask.subject).into());
+        let subject = state.held(part.map(|part| self.name(part)));
+        if subject.is_none() {
+            missing.extend(part.map(PartRef::to_part));
+        }
+        let mut get = |part: PartRef<'_>| {
+            let value = state.usable(self.name(part));
             if value.is_none() {
                 missing.push(part.to_part());
             }
             value
         };
-        let tenant = get(named(PartRef::Tenant)).and_then(Value::tenant);
-        let subject = match &ask.subject {
-            SubjectRef::Nobody => Held::Member(None),
-            SubjectRef::Key(key) => Held::Key(get(named(PartRef::Key(key))).and_then(Value::key)),
-            SubjectRef::Member(member) => Held::Member(
-                get(named(PartRef::Member(member))).and_then(Value::member).map(|held| &held.facts),
-            ),
-            SubjectRef::User(user) => {
-                let user = PartRef::User(user);
-                let member = get(named(user)).and_then(Value::user);
-                Held::Member(member.and_then(|member| match &member.facts {
-                    Some(facts) => Some(facts),
-                    None => get((member.name, user)).and_then(Value::member).map(|held| &held.facts),
-                }))
-            }
-        };
-        let mut resource = |resource| get(named(PartRef::Resource(resource))).and_then(Value::resource);
+        let tenant = get(PartRef::Tenant).and_then(Value::tenant);
+        let mut resource = |resource| get(PartRef::Resource(resource)).and_then(Value::resource);
         let resources = ask.resources.iter().map(&mut resource).collect();
-        if !missing.is_empty() {
+        let Some(subject) = subject.filter(|_| missing.is_empty()) else {
             return Looked::Missing(missing);
-        }
+        };
         Looked::Found(Found {
             in_force: Arc::clone(in_force),
             revision: state.applied,

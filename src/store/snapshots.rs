@@ -141,6 +141,17 @@ pub enum SubjectRef {
     Nobody,
 }
 
+impl<'a> From<&'a SubjectRef> for SubjectOf<'a> {
+    fn from(subject: &'a SubjectRef) -> Self {
+        match subject {
+            SubjectRef::User(id) => Self::User(id),
+            SubjectRef::Member(id) => Self::Member(id),
+            SubjectRef::Key(id) => Self::Key(id),
+            SubjectRef::Nobody => Self::Nobody,
+        }
+    }
+}
+
 /// The catalogue in force.
 #[derive(Debug)]
 pub struct InForce {

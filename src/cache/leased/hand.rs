@@ -13,7 +13,7 @@ impl<S: Snapshots> Leased<S> {
         let Some(fresh) = self.memory.lease.read() else { return nothing() };
         pause().await;
         let (mut at_hand, shared) = self.look_for_all(asked);
-        let _ = stall().await;
+        stall().await;
         let (gate, now) = self.memory.lease.gate(&fresh);
         // A degraded answer is for those who have found the database away: they are asked one by one.
         if gate != Gate::Open {

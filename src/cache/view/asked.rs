@@ -74,19 +74,23 @@ impl View {
 
     /// What a subject is known by; none: nobody.
     fn subject(&self, subject: SubjectOf<'_>) -> Option<Name> {
-        let part = match subject {
-            SubjectOf::Nobody => return None,
-            SubjectOf::Key(key) => PartRef::Key(key),
-            SubjectOf::Member(id) => PartRef::Member(id),
-            SubjectOf::User(user) => PartRef::User(user),
-        };
-        Some(self.name(part))
+        subject_part(subject).map(|part| self.name(part))
+    }
+}
+
+/// The part that a subject is looked for by; none: nobody.
+pub(super) const fn subject_part(subject: SubjectOf<'_>) -> Option<PartRef<'_>> {
+    match subject {
+        SubjectOf::Nobody => None,
+        SubjectOf::Key(key) => Some(PartRef::Key(key)),
+        SubjectOf::Member(id) => Some(PartRef::Member(id)),
+        SubjectOf::User(user) => Some(PartRef::User(user)),
     }
 }
 
 impl State {
     /// The facts of a subject by what they are known by; none: they are not all there.
-    fn held(&self, subject: Option<Name>) -> Option<Held<'_>> {
+    pub(super) fn held(&self, subject: Option<Name>) -> Option<Held<'_>> {
         let Some(name) = subject else { return Some(Held::Member(None)) };
         match self.usable(name)? {
             Value::Key(facts) => Some(Held::Key(facts.as_ref())),
