@@ -24,7 +24,7 @@ use doorward_engine::instant::Instant;
 use doorward_engine::member::Grant;
 use doorward_engine::question::{Question, Target};
 use doorward_engine::role::Role;
-use doorward_engine::snapshot::{Grants, MemberFacts, ResourceFacts, TenantFacts, Toggles};
+use doorward_engine::snapshot::{MemberFacts, PackedGrants, Profile, ResourceFacts, TenantFacts, Toggles};
 use doorward_engine::status::{MemberStatus, ResourceStatus, TenantStatus};
 use doorward_engine::subscription::{Subscription, SubscriptionState};
 use futures::FutureExt;
@@ -159,13 +159,12 @@ struct Database;
 
 impl Snapshots for Database {
     async fn snapshot(&self, ask: Ask) -> Result<Snapshot, StoreError> {
-        let member = |user: &UserId| Some(Arc::new(member(user)));
         let active = ResourceFacts { status: ResourceStatus::Active };
         Ok(Snapshot {
             in_force: Arc::clone(&IN_FORCE),
             tenant: Some(Arc::new(tenant())),
             subject: SubjectFacts::Member(if let SubjectRef::User(user) = &ask.subject {
-                member(user)
+                Some(member(user))
             } else {
                 None
             }),
@@ -224,12 +223,12 @@ fn member(user: &UserId) -> MemberFacts {
     let seed = id.as_str().bytes().fold(0_u64, |seed, byte| seed.wrapping_mul(31) + u64::from(byte));
     let mut random = SmallRng::seed_from_u64(seed);
     let granted = (0..GRANTS).map(|_| (agent(random.random_range(0..AGENTS)), Grant { expires_at: None }));
-    MemberFacts {
-        id,
+    let profile = Profile {
+        toggles: Toggles::over([("agents", true)], &IN_FORCE.catalogue),
         role: Role::User,
         status: MemberStatus::Active,
-        toggles: Toggles::over([("agents", true)], &IN_FORCE.catalogue),
         email_domain: None,
-        grants: Grants::over(granted, &IN_FORCE.catalogue),
-    }
+        id,
+    };
+    MemberFacts::of(profile, &PackedGrants::over(granted, &IN_FORCE.catalogue))
 }

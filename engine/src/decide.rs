@@ -119,7 +119,7 @@ impl<'a> Case<'a> {
         };
         match self.facts.subject {
             Subject::Member(Some(member)) if member.role == Role::User && self.resource_exists() => {
-                self.grant = member.grants.find(kind, id);
+                self.grant = member.grants().find(kind, id);
             }
             Subject::Key(Some(key)) => self.scoped = key.names_resource(kind, action, id),
             Subject::Member(_) | Subject::Key(None) => {}

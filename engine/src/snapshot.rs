@@ -5,21 +5,17 @@
 
 mod grants;
 mod key;
-
-use std::collections::BTreeMap;
+mod member;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::grants::Grants;
+pub use self::grants::{Grants, PackedGrants};
 pub use self::key::{KeyFacts, KeyScope};
+pub use self::member::{MemberFacts, Profile};
 use crate::catalogue::{Catalogue, SectionIx, SectionSet, SwitchSet};
-use crate::contact::{Domain, Email};
 use crate::firewall::Firewall;
-use crate::id::{MemberId, ResourceRef};
-use crate::member::{Grant, Member};
 use crate::resource::Resource;
-use crate::role::Role;
-use crate::status::{MemberStatus, ResourceStatus, TenantStatus};
+use crate::status::{ResourceStatus, TenantStatus};
 use crate::subscription::Subscription;
 use crate::tenant::Tenant;
 
@@ -80,44 +76,6 @@ impl TenantFacts {
     }
 }
 
-/// What is a member's.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberFacts {
-    /// Their id.
-    pub id: MemberId,
-    /// Their role.
-    pub role: Role,
-    /// Their status.
-    pub status: MemberStatus,
-    /// The stored values of sections.
-    pub toggles: Toggles,
-    /// The domain of the address by which they were invited; none: it is not known any more.
-    pub email_domain: Option<Domain>,
-    /// Their grants, expired ones too.
-    pub grants: Grants,
-}
-
-impl MemberFacts {
-    /// Compiles a member with their grants. Of two grants on one resource the first counts.
-    #[must_use]
-    pub fn over(
-        member: &Member,
-        grants: impl IntoIterator<Item = (ResourceRef, Grant)>,
-        catalogue: &Catalogue,
-    ) -> Self {
-        let stored: BTreeMap<_, _> =
-            member.sections.iter().map(|(key, value)| (key.as_str(), value.on)).collect();
-        Self {
-            id: member.id.clone(),
-            role: member.role,
-            status: member.status,
-            toggles: Toggles::over(stored, catalogue),
-            email_domain: member.email.as_ref().map(Email::domain),
-            grants: Grants::over(grants, catalogue),
-        }
-    }
-}
-
 /// What is a resource's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceFacts {
@@ -174,12 +132,6 @@ impl Toggles {
 mod tests {
     use super::*;
     use crate::catalogue::SHIPPED;
-
-    #[test]
-    fn a_member_takes_little_memory_beyond_their_grants() {
-        // With an id and a domain on the heap this stays well below the 300 bytes of a cached member.
-        assert!(size_of::<MemberFacts>() <= 144, "{}", size_of::<MemberFacts>());
-    }
 
     #[test]
     fn a_value_is_on_or_off_or_not_stored_and_unknown_sections_are_dropped() {

@@ -26,13 +26,13 @@ pub(super) struct UsersMember {
     /// What their facts are found by.
     pub(super) name: Name,
     /// Their facts themselves, from [`Near::link`] on and for as long as they are in the table too: one look instead of two.
-    pub(super) facts: Option<Arc<MemberFacts>>,
+    pub(super) facts: Option<MemberFacts>,
 }
 
 /// A member's facts.
 #[derive(Clone, Debug)]
 pub(super) struct MemberHeld {
-    pub(super) facts: Arc<MemberFacts>,
+    pub(super) facts: MemberFacts,
     /// The user who leads to them.
     user: Option<Name>,
 }
@@ -44,7 +44,7 @@ impl UsersMember {
 }
 
 impl MemberHeld {
-    pub(super) const fn of(facts: Arc<MemberFacts>) -> Self {
+    pub(super) const fn of(facts: MemberFacts) -> Self {
         Self { facts, user: None }
     }
 }
@@ -181,7 +181,7 @@ impl Near {
         let Some(member) = self.users_member_mut(user) else { return };
         let name = member.name;
         let Some(held) = self.member_held_mut(name) else { return };
-        let (facts, before) = (Arc::clone(&held.facts), held.user.replace(user));
+        let (facts, before) = (held.facts.clone(), held.user.replace(user));
         if let Some(another) = before.and_then(|before| self.users_member_mut(before)) {
             another.facts = None;
         }
@@ -328,7 +328,7 @@ fn tenant_bytes(facts: &TenantFacts) -> usize {
 }
 
 fn member_bytes(facts: &MemberFacts) -> usize {
-    SHARED_BYTES + size_of_val(facts) + facts.id.as_str().len() + LISTED_BYTES + facts.grants.bytes()
+    facts.bytes() + facts.id.as_str().len() + LISTED_BYTES
 }
 
 fn key_bytes(facts: &KeyFacts) -> usize {

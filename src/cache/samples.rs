@@ -6,7 +6,7 @@ use doorward_engine::catalogue::{SectionSet, SwitchSet};
 use doorward_engine::id::{MemberId, Revision, TenantId};
 use doorward_engine::instant::Instant;
 use doorward_engine::role::Role;
-use doorward_engine::snapshot::{MemberFacts, TenantFacts};
+use doorward_engine::snapshot::{MemberFacts, PackedGrants, Profile, TenantFacts};
 use doorward_engine::status::{MemberStatus, TenantStatus};
 use doorward_engine::subscription::{Subscription, SubscriptionState};
 
@@ -40,15 +40,15 @@ pub(super) fn snapshot(ask: &Ask, revision: Revision) -> Snapshot {
         defaults: Default::default(),
         firewall: Default::default(),
     };
-    let member = MemberFacts {
-        id: member_id(),
+    let member = Profile {
+        toggles: Default::default(),
         role: Role::User,
         status: member,
-        toggles: Default::default(),
         email_domain: None,
-        grants: Default::default(),
+        id: member_id(),
     };
-    let member = (ask.subject != SubjectRef::Nobody).then(|| Arc::new(member));
+    let member =
+        (ask.subject != SubjectRef::Nobody).then(|| MemberFacts::of(member, &PackedGrants::default()));
     Snapshot {
         in_force: Arc::clone(&CATALOGUE),
         tenant: Some(Arc::new(tenant)),

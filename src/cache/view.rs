@@ -57,7 +57,7 @@ pub(super) struct Found {
 /// A subject's facts where they are kept.
 #[derive(Clone, Copy, Debug)]
 enum Held<'s> {
-    Member(Option<&'s Arc<MemberFacts>>),
+    Member(Option<&'s MemberFacts>),
     Key(Option<&'s Arc<KeyFacts>>),
 }
 
@@ -71,7 +71,7 @@ impl<'s> Held<'s> {
 
     fn as_subject(self) -> Subject<'s> {
         match self {
-            Self::Member(facts) => Subject::Member(facts.map(Arc::as_ref)),
+            Self::Member(facts) => Subject::Member(facts),
             Self::Key(facts) => Subject::Key(facts.map(Arc::as_ref)),
         }
     }

@@ -7,7 +7,7 @@ use doorward_engine::snapshot::{KeyFacts, MemberFacts, ResourceFacts, TenantFact
 
 /// A part's value at a revision of its tenant. `M` is how a cache knows a user's member, `F` how it holds a member's facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fact<M = MemberId, F = Arc<MemberFacts>> {
+pub struct Fact<M = MemberId, F = MemberFacts> {
     /// The tenant's revision at which the part was read.
     pub revision: Revision,
     /// The part as it was.
@@ -16,7 +16,7 @@ pub struct Fact<M = MemberId, F = Arc<MemberFacts>> {
 
 /// What a part is, compiled against one catalogue; that there is none is a fact too.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value<M = MemberId, F = Arc<MemberFacts>> {
+pub enum Value<M = MemberId, F = MemberFacts> {
     /// Of `Part::Tenant`.
     Tenant(Option<Arc<TenantFacts>>),
     /// Of `Part::Member`.

@@ -84,7 +84,7 @@ impl SubjectFacts {
     #[must_use]
     pub fn as_subject(&self) -> Subject<'_> {
         match self {
-            Self::Member(member) => Subject::Member(member.as_deref()),
+            Self::Member(member) => Subject::Member(member.as_ref()),
             Self::Key(key) => Subject::Key(key.as_deref()),
         }
     }

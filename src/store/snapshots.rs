@@ -192,7 +192,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug)]
 pub enum SubjectFacts {
     /// A member's.
-    Member(Option<Arc<MemberFacts>>),
+    Member(Option<MemberFacts>),
     /// An API key's.
     Key(Option<Arc<KeyFacts>>),
 }

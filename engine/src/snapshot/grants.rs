@@ -1,26 +1,30 @@
 //! A member's grants in few bytes: tens of thousands of members stay in memory, each with dozens.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::Error;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::catalogue::{Catalogue, TypeIx};
 use crate::id::{ResourceId, ResourceRef};
 use crate::instant::Instant;
 use crate::member::Grant;
 
-/// A member's grants, ordered by type and id: 6 bytes and the id for each, 16 more for one that expires. All that a
-/// search reads lies together.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Packed", into = "Packed")]
-pub struct Grants {
-    /// An entry for each, and behind them the ids.
-    packed: Box<[u8]>,
-    count: u32,
-    /// The instants of those that expire, ordered by position.
-    expiries: Box<[(u32, Instant)]>,
-}
+/// A member's grants, ordered by type and id, where they are kept: 6 bytes and the id for each, 12 more for one that
+/// expires, and all that a search reads lies together.
+///
+/// How many there are comes first, in 4 bytes, and how many of them expire, in 4; then an entry for each, then the ids,
+/// then the instants of those that expire, ordered by position. Bytes that nobody packed are read without a panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grants<'a>(&'a [u8]);
+
+/// Grants of one's own, for a member's facts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct PackedGrants(Vec<u8>);
 
 /// Where an id ends among the ids, in 4 bytes, and its type, in 2; it starts where the one before ends.
 type PackedEntry = [u8; 6];
+/// The position of one that expires, in 4 bytes, and when, in 8.
+type PackedExpiry = [u8; 12];
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Entry {
@@ -30,43 +34,52 @@ struct Entry {
 
 /// Grants as they are written, and read back before anything is known of them.
 #[derive(Serialize, Deserialize)]
-struct Packed {
+struct Written<T = String> {
     entries: Vec<Entry>,
-    ids: String,
-    expiries: Box<[(u32, Instant)]>,
+    ids: T,
+    expiries: Vec<(u32, Instant)>,
 }
 
-impl From<Grants> for Packed {
-    fn from(grants: Grants) -> Self {
-        let (mut entries, mut ids) = (Vec::with_capacity(grants.len()), String::new());
-        for (kind, id, _) in grants.iter() {
-            ids.push_str(id);
-            entries.push(Entry { end: u32::try_from(ids.len()).unwrap_or(u32::MAX), kind });
-        }
-        Self { entries, ids, expiries: grants.expiries }
+impl Serialize for Grants<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Parts { entries, ids, expiries } = self.parts();
+        let entry = |packed: &PackedEntry| {
+            let (end, kind) = unpacked(packed);
+            Entry { end, kind }
+        };
+        let ids = std::str::from_utf8(ids).map_err(S::Error::custom)?;
+        let expiries = expiries.iter().map(expiring).collect();
+        Written { entries: entries.iter().map(entry).collect(), ids, expiries }.serialize(serializer)
     }
 }
 
-impl TryFrom<Packed> for Grants {
+impl Default for PackedGrants {
+    fn default() -> Self {
+        Self::of(&[], "", &[])
+    }
+}
+
+impl TryFrom<Written> for PackedGrants {
     type Error = &'static str;
 
-    /// Only what [`Grants::over`] makes: ids that are there to the last byte, in order, none twice.
-    fn try_from(Packed { entries, ids, expiries }: Packed) -> Result<Self, Self::Error> {
+    /// Only what [`PackedGrants::over`] makes: ids that are there to the last byte, in order, none twice.
+    fn try_from(Written { entries, ids, expiries }: Written) -> Result<Self, Self::Error> {
         let ends = entries.last().map_or(0, |last| last.end) as usize;
         let mut start = 0;
         let mut texts =
             entries.iter().map(|entry| ids.get(std::mem::replace(&mut start, entry.end as usize)..start));
         let whole = ends == ids.len() && texts.all(|text| text.is_some());
-        let grants = Self::of(&entries, &ids, expiries);
+        let packed = Self::of(&entries, &ids, &expiries);
+        let grants = packed.grants();
         let ordered = |(a, b): (usize, usize)| matches!((grants.entry(a), grants.entry(b)), (Some(a), Some(b)) if a < b);
         let sorted = (1..grants.len()).all(|at| ordered((at - 1, at)));
-        let in_order = grants.expiries.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0));
-        let of_grants = grants.expiries.last().is_none_or(|(last, _)| (*last as usize) < grants.len());
-        if whole && sorted && in_order && of_grants { Ok(grants) } else { Err("grants that nobody packed") }
+        let in_order = expiries.windows(2).all(|pair| matches!(pair, [a, b] if a.0 < b.0));
+        let of_grants = expiries.last().is_none_or(|(last, _)| (*last as usize) < grants.len());
+        if whole && sorted && in_order && of_grants { Ok(packed) } else { Err("grants that nobody packed") }
     }
 }
 
-impl Grants {
+impl PackedGrants {
     /// Compiles grants; of two on one resource the first counts, and types that the catalogue lacks are dropped.
     #[must_use]
     pub fn over(grants: impl IntoIterator<Item = (ResourceRef, Grant)>, catalogue: &Catalogue) -> Self {
@@ -76,10 +89,10 @@ impl Grants {
         let mut grants: Vec<_> = grants.into_iter().filter_map(known).collect();
         grants.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
         grants.dedup_by(|a, b| (a.0, &a.1) == (b.0, &b.1));
-        Self::packed(&grants)
+        Self::sorted(&grants)
     }
 
-    fn packed(grants: &[(TypeIx, ResourceId, Grant)]) -> Self {
+    fn sorted(grants: &[(TypeIx, ResourceId, Grant)]) -> Self {
         let mut entries = Vec::with_capacity(grants.len());
         let mut ids = String::with_capacity(grants.iter().map(|(_, id, _)| id.as_str().len()).sum());
         let mut expiries = Vec::new();
@@ -92,84 +105,139 @@ impl Grants {
             entries.push(Entry { end, kind: *kind });
             expiries.extend(grant.expires_at.map(|instant| (position, instant)));
         }
-        Self::of(&entries, &ids, expiries.into())
+        Self::of(&entries, &ids, &expiries)
     }
 
-    fn of(entries: &[Entry], ids: &str, expiries: Box<[(u32, Instant)]>) -> Self {
-        let mut packed = Vec::with_capacity(size_of::<PackedEntry>() * entries.len() + ids.len());
+    fn of(entries: &[Entry], ids: &str, expiries: &[(u32, Instant)]) -> Self {
+        let size = COUNTS + size_of_val(entries) + ids.len() + size_of::<PackedExpiry>() * expiries.len();
+        let mut packed = Vec::with_capacity(size);
+        for count in [entries.len(), expiries.len()] {
+            packed.extend(u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
+        }
         for entry in entries {
             packed.extend(entry.end.to_le_bytes());
             packed.extend(entry.kind.to_bytes());
         }
         packed.extend(ids.as_bytes());
-        Self { packed: packed.into(), count: u32::try_from(entries.len()).unwrap_or(u32::MAX), expiries }
+        for (position, instant) in expiries {
+            packed.extend(position.to_le_bytes());
+            packed.extend(instant.micros().to_le_bytes());
+        }
+        Self(packed)
     }
 
-    /// The entries, and the ids.
-    fn halves(&self) -> (&[PackedEntry], &[u8]) {
-        let (entries, ids) =
-            self.packed.split_at_checked(size_of::<PackedEntry>() * self.len()).unwrap_or_default();
-        (entries.as_chunks().0, ids)
+    /// What they are.
+    #[must_use]
+    pub fn grants(&self) -> Grants<'_> {
+        Grants(&self.0)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// How much the counts take, in bytes.
+const COUNTS: usize = 8;
+
+/// Grants by their parts.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    entries: &'a [PackedEntry],
+    ids: &'a [u8],
+    expiries: &'a [PackedExpiry],
+}
+
+impl<'a> Grants<'a> {
+    /// What [`PackedGrants::as_bytes`] gave.
+    pub(super) const fn of(packed: &'a [u8]) -> Self {
+        Self(packed)
+    }
+
+    fn counts(self) -> (usize, usize) {
+        let Some(&[a, b, c, d, e, f, g, h]) = self.0.first_chunk::<COUNTS>() else { return (0, 0) };
+        (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]) as usize)
+    }
+
+    fn parts(self) -> Parts<'a> {
+        let (all, expiring) = self.counts();
+        let rest = self.0.get(COUNTS..).unwrap_or_default();
+        let (entries, rest) = rest.split_at_checked(size_of::<PackedEntry>() * all).unwrap_or_default();
+        let ids = rest.len().saturating_sub(size_of::<PackedExpiry>() * expiring);
+        let (ids, expiries) = rest.split_at_checked(ids).unwrap_or_default();
+        Parts { entries: entries.as_chunks().0, ids, expiries: expiries.as_chunks().0 }
     }
 
     /// The grant on a resource, in force or expired.
     #[must_use]
-    pub fn find(&self, kind: TypeIx, id: &ResourceId) -> Option<Grant> {
+    pub fn find(self, kind: TypeIx, id: &ResourceId) -> Option<Grant> {
+        let parts = self.parts();
         let wanted = (kind, id.as_str().as_bytes());
-        let (mut low, mut high) = (0, self.len());
+        let (mut low, mut high) = (0, parts.entries.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.entry(middle)?.cmp(&wanted) {
+            match parts.entry(middle)?.cmp(&wanted) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
-                std::cmp::Ordering::Equal => return Some(self.grant(middle)),
+                std::cmp::Ordering::Equal => return Some(parts.grant(middle)),
             }
         }
         None
     }
 
     /// Every grant, ordered by type and id.
-    pub fn iter(&self) -> impl Iterator<Item = (TypeIx, &str, Grant)> {
-        (0..self.len()).filter_map(|position| {
-            let (kind, id) = self.entry(position)?;
-            Some((kind, std::str::from_utf8(id).ok()?, self.grant(position)))
+    pub fn iter(self) -> impl Iterator<Item = (TypeIx, &'a str, Grant)> {
+        let parts = self.parts();
+        (0..parts.entries.len()).filter_map(move |position| {
+            let (kind, id) = parts.entry(position)?;
+            Some((kind, std::str::from_utf8(id).ok()?, parts.grant(position)))
         })
     }
 
     /// How many grants there are, expired ones too.
     #[must_use]
-    pub fn len(&self) -> usize {
-        self.count as usize
+    pub fn len(self) -> usize {
+        self.counts().0
     }
 
-    /// How much memory they take beside their own value, in bytes.
+    /// How much memory they take, in bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.packed.len() + size_of_val(&*self.expiries)
+    pub const fn bytes(self) -> usize {
+        self.0.len()
     }
 
     /// Whether there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
     }
 
-    fn entry(&self, position: usize) -> Option<(TypeIx, &[u8])> {
-        let (entries, ids) = self.halves();
-        let (end, kind) = unpacked(entries.get(position)?);
-        let before = position.checked_sub(1).and_then(|before| entries.get(before));
-        let start = before.map_or(0, |before| unpacked(before).0);
-        Some((kind, ids.get(start..end)?))
-    }
-
-    fn grant(&self, position: usize) -> Grant {
-        let found = self.expiries.binary_search_by(|(expiring, _)| (*expiring as usize).cmp(&position));
-        Grant { expires_at: found.ok().and_then(|at| self.expiries.get(at)).map(|(_, instant)| *instant) }
+    fn entry(self, position: usize) -> Option<(TypeIx, &'a [u8])> {
+        self.parts().entry(position)
     }
 }
 
-fn unpacked(&[a, b, c, d, kind @ ..]: &PackedEntry) -> (usize, TypeIx) {
-    (u32::from_le_bytes([a, b, c, d]) as usize, TypeIx::from_bytes(kind))
+impl<'a> Parts<'a> {
+    fn entry(&self, position: usize) -> Option<(TypeIx, &'a [u8])> {
+        let (end, kind) = unpacked(self.entries.get(position)?);
+        let before = position.checked_sub(1).and_then(|before| self.entries.get(before));
+        let start = before.map_or(0, |before| unpacked(before).0);
+        Some((kind, self.ids.get(start as usize..end as usize)?))
+    }
+
+    fn grant(&self, position: usize) -> Grant {
+        let found = self.expiries.binary_search_by(|packed| (expiring(packed).0 as usize).cmp(&position));
+        let expiry = found.ok().and_then(|at| self.expiries.get(at));
+        Grant { expires_at: expiry.map(|packed| expiring(packed).1) }
+    }
+}
+
+fn unpacked(&[a, b, c, d, kind @ ..]: &PackedEntry) -> (u32, TypeIx) {
+    (u32::from_le_bytes([a, b, c, d]), TypeIx::from_bytes(kind))
+}
+
+fn expiring(&[a, b, c, d, instant @ ..]: &PackedExpiry) -> (u32, Instant) {
+    (u32::from_le_bytes([a, b, c, d]), Instant::from_micros(i64::from_le_bytes(instant)))
 }
 
 #[cfg(test)]
@@ -194,8 +262,11 @@ mod tests {
         let agent = catalogue.resource_type("agent").unwrap();
         let ids: Vec<String> = (0..200).map(|n| format!("a{n}")).collect();
         let expiry = |n: usize| n.is_multiple_of(3).then_some(n as i64);
-        let grants =
-            Grants::over(ids.iter().enumerate().map(|(n, id)| grant("agent", id, expiry(n))), &catalogue);
+        let packed = PackedGrants::over(
+            ids.iter().enumerate().map(|(n, id)| grant("agent", id, expiry(n))),
+            &catalogue,
+        );
+        let grants = packed.grants();
         assert_eq!(grants.len(), 200);
         for (n, id) in ids.iter().enumerate() {
             let found = grants.find(agent, &ResourceId::parse(id).unwrap());
@@ -210,7 +281,8 @@ mod tests {
     fn ids_that_are_prefixes_of_each_other_stay_apart() {
         let catalogue = shipped();
         let agent = catalogue.resource_type("agent").unwrap();
-        let grants = Grants::over(["ab", "a", "abc"].map(|id| grant("agent", id, None)), &catalogue);
+        let packed = PackedGrants::over(["ab", "a", "abc"].map(|id| grant("agent", id, None)), &catalogue);
+        let grants = packed.grants();
         assert_eq!(grants.iter().map(|(_, id, _)| id).collect::<Vec<_>>(), ["a", "ab", "abc"]);
         assert!(grants.find(agent, &ResourceId::parse("abcd").unwrap()).is_none());
     }
@@ -220,9 +292,9 @@ mod tests {
         let catalogue = shipped();
         let agent = catalogue.resource_type("agent").unwrap();
         let grants = [grant("agent", "a", Some(1)), grant("agent", "a", None), grant("board", "b", None)];
-        let grants = Grants::over(grants, &catalogue);
+        let packed = PackedGrants::over(grants, &catalogue);
         let expected = Grant { expires_at: Some(Instant::from_micros(1)) };
-        assert_eq!(grants.iter().collect::<Vec<_>>(), [(agent, "a", expected)]);
+        assert_eq!(packed.grants().iter().collect::<Vec<_>>(), [(agent, "a", expected)]);
     }
 
     #[test]
@@ -231,11 +303,15 @@ mod tests {
         let entry = |end, position| Entry { end, kind: kind(position) };
         let at = |position| (position, Instant::from_micros(1));
         let read = |entries: &[Entry], ids: &str, expiries: &[(u32, Instant)]| {
-            Grants::try_from(Packed { entries: entries.into(), ids: ids.into(), expiries: expiries.into() })
+            PackedGrants::try_from(Written {
+                entries: entries.into(),
+                ids: ids.into(),
+                expiries: expiries.into(),
+            })
         };
         let good = read(&[entry(1, 0), entry(2, 0), entry(3, 1)], "aba", &[at(0), at(2)]).unwrap();
-        assert_eq!(good.iter().map(|(_, id, _)| id).collect::<Vec<_>>(), ["a", "b", "a"]);
-        assert_eq!(read(&[], "", &[]), Ok(Grants::default()));
+        assert_eq!(good.grants().iter().map(|(_, id, _)| id).collect::<Vec<_>>(), ["a", "b", "a"]);
+        assert_eq!(read(&[], "", &[]), Ok(PackedGrants::default()));
         for (entries, ids, expiries) in [
             (&[entry(1, 0)][..], "ab", &[][..]),
             (&[entry(2, 0)], "a", &[]),

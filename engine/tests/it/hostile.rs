@@ -4,11 +4,12 @@ use doorward_engine::catalogue::{Catalogue, SHIPPED};
 use doorward_engine::decide::{Decision, decide};
 use doorward_engine::explain::{Outcome, explain};
 use doorward_engine::firewall::{DomainRule, Firewall, ListMode};
-use doorward_engine::id::ResourceId;
+use doorward_engine::id::{ResourceId, ResourceRef, TypeKey};
 use doorward_engine::instant::Instant;
+use doorward_engine::member::Grant;
 use doorward_engine::question::{PartAsked, Question, Target};
 use doorward_engine::reason::Reason;
-use doorward_engine::snapshot::{Facts, MemberFacts, ResourceFacts, Subject};
+use doorward_engine::snapshot::{Facts, MemberFacts, PackedGrants, Profile, ResourceFacts, Subject};
 use doorward_engine::status::ResourceStatus;
 use proptest::prelude::*;
 
@@ -77,7 +78,7 @@ fn shipped() -> Catalogue {
 /// The first tenant and member `ben` of a small world, with a hand laid on the facts.
 fn asked(
     ask: (&str, &str, &str),
-    change: impl FnOnce(&mut MemberFacts, &mut Firewall, &mut Option<ResourceFacts>),
+    change: impl FnOnce(&mut Profile, &mut Firewall, &mut Option<ResourceFacts>),
 ) -> Decision {
     let file = r#"
         title = "a member with a grant"
@@ -100,9 +101,13 @@ fn asked(
             Subject::Member(member) => member,
             Subject::Key(_) => None,
         };
-        let (mut member, mut tenant) = (member.unwrap().clone(), facts.tenant.unwrap().clone());
+        let (member, mut tenant) = (member.unwrap(), facts.tenant.unwrap().clone());
+        let mut profile = Profile::clone(member);
         let mut resource = facts.resource.copied();
-        change(&mut member, &mut tenant.firewall, &mut resource);
+        change(&mut profile, &mut tenant.firewall, &mut resource);
+        let a1 = ResourceRef { kind: TypeKey::parse("agent").unwrap(), id: ResourceId::parse("a1").unwrap() };
+        let grants = PackedGrants::over([(a1, Grant { expires_at: None })], facts.catalogue);
+        let member = MemberFacts::of(profile, &grants);
         let subject = Subject::Member(Some(&member));
         let facts = Facts { tenant: Some(&tenant), subject, resource: resource.as_ref(), ..*facts };
         decide(&facts, &Question { target, ..*question }, scenario.world.now)

@@ -137,7 +137,7 @@ fn body(part: &Part, value: &Value) -> Option<Vec<u8>> {
     }
     match value {
         Value::Tenant(facts) => written(&facts.as_deref()),
-        Value::Member(facts) => written(&facts.as_deref()),
+        Value::Member(facts) => written(facts),
         Value::User(member) => written(member),
         Value::Key(facts) => written(&facts.as_deref()),
         Value::Resource(facts) => written(facts),
@@ -147,7 +147,7 @@ fn body(part: &Part, value: &Value) -> Option<Vec<u8>> {
 fn parse(part: &Part, body: &[u8]) -> Result<Value, Rejected> {
     let value = match part {
         Part::Tenant => Value::Tenant(read(body)?.map(Arc::new)),
-        Part::Member(_) => Value::Member(read(body)?.map(Arc::new)),
+        Part::Member(_) => Value::Member(read(body)?),
         Part::User(_) => Value::User(read(body)?),
         Part::Key(_) => Value::Key(read(body)?.map(Arc::new)),
         Part::Resource(_) => Value::Resource(read(body)?),

@@ -101,7 +101,7 @@ impl State {
     }
 
     /// The facts of the member that a user is.
-    fn member<'s>(&'s self, member: Option<&'s UsersMember>) -> Option<Option<&'s Arc<MemberFacts>>> {
+    fn member<'s>(&'s self, member: Option<&'s UsersMember>) -> Option<Option<&'s MemberFacts>> {
         match member {
             None => Some(None),
             Some(UsersMember { facts: Some(facts), .. }) => Some(Some(facts)),

@@ -207,7 +207,7 @@ fn granted(
 ) -> Vec<Candidate> {
     let index = snapshot.in_force.catalogue.resource_type(kind.as_str());
     let later = |id: &str| after.is_none_or(|after| id > after.as_str());
-    let ids = member.grants.iter().filter(|(kind, id, _)| Some(*kind) == index && later(id));
+    let ids = member.grants().iter().filter(|(kind, id, _)| Some(*kind) == index && later(id));
     let candidate = |id: &str| {
         let resource = ResourceRef { kind: kind.clone(), id: ResourceId::parse(id).ok()? };
         Some(Candidate { resource, name: None })

@@ -89,7 +89,7 @@ fn recompiled(
     resource: Option<&ResourceRef>,
     catalogue: &Catalogue,
 ) -> MemberFacts {
-    let grant = facts.grants.iter().next().map(|(_, _, grant)| grant);
+    let grant = facts.grants().iter().next().map(|(_, _, grant)| grant);
     MemberFacts::over(member, resource.cloned().zip(grant), catalogue)
 }
 

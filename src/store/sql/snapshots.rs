@@ -178,9 +178,7 @@ fn subject_facts(
 ) -> Result<SubjectFacts, StoreError> {
     Ok(match subject {
         SubjectRef::Key(_) => SubjectFacts::Key(key_facts(row, catalogue)?.map(Arc::new)),
-        SubjectRef::User(_) | SubjectRef::Member(_) => {
-            SubjectFacts::Member(member_facts(row, catalogue)?.map(Arc::new))
-        }
+        SubjectRef::User(_) | SubjectRef::Member(_) => SubjectFacts::Member(member_facts(row, catalogue)?),
         SubjectRef::Nobody => SubjectFacts::Member(None),
     })
 }

@@ -19,7 +19,9 @@ use doorward_engine::firewall::{CountryRule, DomainRule, Firewall, ListMode, OnM
 use doorward_engine::id::{KeyId, MemberId, ResourceId, ResourceRef, Revision, TenantId, TypeKey, UserId};
 use doorward_engine::member::{Grant, SecretHash};
 use doorward_engine::role::Role;
-use doorward_engine::snapshot::{Grants, KeyFacts, MemberFacts, ResourceFacts, TenantFacts, Toggles};
+use doorward_engine::snapshot::{
+    KeyFacts, MemberFacts, PackedGrants, Profile, ResourceFacts, TenantFacts, Toggles,
+};
 use doorward_engine::status::{MemberStatus, ResourceStatus, TenantStatus};
 use doorward_engine::subscription::{Subscription, SubscriptionState};
 
@@ -161,14 +163,15 @@ fn member_facts(id: &str, grants: usize) -> Value {
             n.is_multiple_of(3).then(|| doorward_engine::instant::Instant::from_micros(n as i64));
         (reference, Grant { expires_at })
     };
-    Value::Member(Some(Arc::new(MemberFacts {
-        id: MemberId::parse(id).unwrap(),
+    let profile = Profile {
+        toggles: Toggles::over([("logs", true), ("eval", false)], &catalogue),
         role: Role::User,
         status: MemberStatus::Active,
-        toggles: Toggles::over([("logs", true), ("eval", false)], &catalogue),
         email_domain: Some(Domain::parse("acme.example").unwrap()),
-        grants: Grants::over((0..grants).map(grant), &catalogue),
-    })))
+        id: MemberId::parse(id).unwrap(),
+    };
+    let grants = PackedGrants::over((0..grants).map(grant), &catalogue);
+    Value::Member(Some(MemberFacts::of(profile, &grants)))
 }
 
 fn tenant_facts() -> Value {

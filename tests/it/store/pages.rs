@@ -306,11 +306,11 @@ on_both!(candidates_are_admins_and_those_with_a_grant, |store| {
     store.write("acme", changes).await;
     let found = store.sql.candidates(tenant_id("acme"), Some(agent("a1")), all()).await.unwrap();
     let grants: Vec<_> =
-        found.iter().map(|(member, facts)| (member.id.as_str(), facts.grants.len())).collect();
+        found.iter().map(|(member, facts)| (member.id.as_str(), facts.grants().len())).collect();
     assert_eq!(grants, [("ada", 0), ("ben", 1)]);
     let found = store.sql.candidates(tenant_id("acme"), None, all()).await.unwrap();
     let grants: Vec<_> =
-        found.iter().map(|(member, facts)| (member.id.as_str(), facts.grants.len())).collect();
+        found.iter().map(|(member, facts)| (member.id.as_str(), facts.grants().len())).collect();
     assert_eq!(grants, [("ada", 0), ("ben", 2), ("cy", 1)]);
     assert_eq!(found[1].1.id, member_id("ben"));
     assert_eq!((found[1].1.role, found[1].1.status), (Role::User, MemberStatus::Active));

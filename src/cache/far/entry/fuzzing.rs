@@ -91,7 +91,7 @@ fn use_up(value: &Value) {
     };
     let subject = match value {
         Value::Key(facts) => Subject::Key(facts.as_deref()),
-        Value::Member(facts) => Subject::Member(facts.as_deref()),
+        Value::Member(facts) => Subject::Member(facts.as_ref()),
         _ => Subject::Member(None),
     };
     let section = Target::Section { section: catalogue.section("logs"), part: PartAsked::None };

@@ -10,7 +10,8 @@ use doorward_engine::member::{Grant, SecretHash};
 use doorward_engine::question::{PartAsked, Question, Target};
 use doorward_engine::role::Role;
 use doorward_engine::snapshot::{
-    Facts, Grants, KeyFacts, KeyScope, MemberFacts, ResourceFacts, Subject, TenantFacts, Toggles,
+    Facts, KeyFacts, KeyScope, MemberFacts, PackedGrants, Profile, ResourceFacts, Subject, TenantFacts,
+    Toggles,
 };
 use doorward_engine::status::{MemberStatus, ResourceStatus, TenantStatus};
 use doorward_engine::subscription::{Subscription, SubscriptionState};
@@ -52,14 +53,14 @@ fn member(catalogue: &Catalogue) -> MemberFacts {
         let expires_at = (n % 2 == 0).then_some(Instant::from_micros(n));
         (ResourceRef { id, ..resource() }, Grant { expires_at })
     };
-    MemberFacts {
-        id: MemberId::parse("m1").unwrap(),
+    let profile = Profile {
+        toggles: Toggles::over([("eval", false)], catalogue),
         role: Role::User,
         status: MemberStatus::Active,
-        toggles: Toggles::over([("eval", false)], catalogue),
         email_domain: Some(Domain::parse("acme.example").unwrap()),
-        grants: Grants::over((0..5).map(grant), catalogue),
-    }
+        id: MemberId::parse("m1").unwrap(),
+    };
+    MemberFacts::of(profile, &PackedGrants::over((0..5).map(grant), catalogue))
 }
 
 fn api_key(catalogue: &Catalogue) -> KeyFacts {
@@ -82,7 +83,7 @@ fn every_kind() -> Vec<(Part, Value)> {
     let catalogue = catalogue();
     vec![
         (Part::Tenant, Value::Tenant(Some(Arc::new(tenant(&catalogue))))),
-        (Part::Member(MemberId::parse("m1").unwrap()), Value::Member(Some(Arc::new(member(&catalogue))))),
+        (Part::Member(MemberId::parse("m1").unwrap()), Value::Member(Some(member(&catalogue)))),
         (Part::User(UserId::parse("u{1}").unwrap()), Value::User(MemberId::parse("m1").ok())),
         (Part::Key(KeyId::parse("k1").unwrap()), Value::Key(Some(Arc::new(api_key(&catalogue))))),
         (Part::Resource(resource()), Value::Resource(Some(ResourceFacts { status: ResourceStatus::Active }))),
@@ -104,11 +105,11 @@ fn use_up(value: Value, catalogue: &Catalogue) {
     let mut key = None;
     match value {
         Value::Tenant(facts) => ours_tenant = facts.map_or(ours_tenant, Arc::unwrap_or_clone),
-        Value::Member(facts) => ours_member = facts.map_or(ours_member, Arc::unwrap_or_clone),
+        Value::Member(facts) => ours_member = facts.unwrap_or(ours_member),
         Value::Key(facts) => key = facts,
         Value::User(_) | Value::Resource(_) => {}
     }
-    for (_, id, _) in ours_member.grants.iter() {
+    for (_, id, _) in ours_member.grants().iter() {
         let _ = id.len();
     }
     let _ = (ours_tenant.plan_sections.iter().count(), ours_tenant.switches.iter().count());
