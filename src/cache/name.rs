@@ -57,9 +57,19 @@ impl PartRef<'_> {
 pub(super) struct Name(NonZero<u64>, u64);
 
 impl Name {
+    #[cfg(test)]
+    pub(super) fn of_halves(one: u64, other: u64) -> Self {
+        Self(NonZero::new(one).unwrap(), other)
+    }
+
     /// It is spread already: a table takes it as it is.
     pub(super) fn hash(self) -> u64 {
         self.0.get()
+    }
+
+    /// From which of so many homes in a table, a power of two, it is looked for.
+    pub(super) fn home(self, homes: usize) -> usize {
+        usize::try_from(self.0.get() & (homes as u64).wrapping_sub(1)).unwrap_or_default()
     }
 
     /// Which of so many parts of a table it belongs into. It has nothing to do with the place there.

@@ -1,12 +1,14 @@
 //! The near cache: one view's facts in this process's memory, and the room that those of all views share. It knows no
 //! revision and no lease.
 
+mod table;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use doorward_engine::snapshot::{KeyFacts, KeyScope, MemberFacts, TenantFacts};
-use hashbrown::HashTable;
 
+use self::table::Table;
 use super::name::Name;
 use crate::store;
 use crate::store::Value;
@@ -104,13 +106,14 @@ impl Room {
 /// A view's facts by their names, and the hand of the clock that makes room: what was used since the hand last came by
 /// stays, the others go.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Near {
+    small: Table,
     /// What every question asks for, and its name: it has a place beside the table.
     first: Option<Slot>,
     first_name: Name,
-    small: HashTable<Slot>,
     /// Empty, or all there is: then nothing is in `small`.
-    parts: Box<[HashTable<Slot>]>,
+    parts: Box<[Table]>,
     hand: Hand,
     room: Arc<Room>,
 }
@@ -122,17 +125,32 @@ struct Slot {
     uses: AtomicU8,
 }
 
+impl Slot {
+    const fn of(name: Name, fact: Fact) -> Self {
+        Self { name, fact, uses: AtomicU8::new(0) }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Hand {
     part: usize,
-    bucket: usize,
+    place: usize,
 }
 
 impl Near {
+    /// Where what says where the table is ends.
+    #[cfg(test)]
+    pub(super) const PLACES_END: usize = std::mem::offset_of!(Self, small) + Table::PLACES_END;
+
     /// Nothing yet. `first_name` is what every question asks for.
     pub(super) fn within(room: Arc<Room>, first_name: Name) -> Self {
-        let (small, parts, hand) = (HashTable::new(), Box::default(), Hand::default());
+        let (small, parts, hand) = (Table::default(), Box::default(), Hand::default());
         Self { first: None, first_name, small, parts, hand, room }
+    }
+
+    /// The name of what every question asks for.
+    pub(super) const fn first_name(&self) -> Name {
+        self.first_name
     }
 
     /// The fact of a name. Nothing is written but that it was used, and that not always: readers do not wait for each other.
@@ -141,7 +159,7 @@ impl Near {
             self.first.as_ref()?
         } else {
             let part = self.parts.get(name.part(PARTS)).unwrap_or(&self.small);
-            part.find(name.hash(), |slot| slot.name == name)?
+            part.get(name)?
         };
         let uses = slot.uses.load(Ordering::Relaxed);
         if uses < USES_MAX {
@@ -153,7 +171,7 @@ impl Near {
     pub(super) fn insert(&mut self, name: Name, fact: Fact) {
         self.remove(name);
         self.room.take(&fact);
-        let slot = Slot { name, fact, uses: AtomicU8::new(0) };
+        let slot = Slot::of(name, fact);
         if name == self.first_name {
             self.first = Some(slot);
             return;
@@ -161,16 +179,12 @@ impl Near {
         if self.small.len() >= PART_FACTS_MAX {
             self.divide();
         }
-        insert(self.part_mut(name), slot);
+        self.part_mut(name).insert(slot);
     }
 
     pub(super) fn remove(&mut self, name: Name) {
-        let removed = if name == self.first_name {
-            self.first.take()
-        } else {
-            let found = self.part_mut(name).find_entry(name.hash(), |slot| slot.name == name);
-            found.ok().map(|entry| entry.remove().0)
-        };
+        let removed =
+            if name == self.first_name { self.first.take() } else { self.part_mut(name).remove(name) };
         if let Some(slot) = removed {
             self.let_go(&slot);
         }
@@ -218,27 +232,25 @@ impl Near {
 
     /// A member who was in use by their user alone goes with them.
     fn remove_unused(&mut self, name: Name) {
-        let found = self.part_mut(name).find_entry(name.hash(), |slot| slot.name == name);
-        if let Ok(mut entry) = found
-            && is_unused(entry.get_mut())
+        if self.part_mut(name).get_mut(name).is_some_and(is_unused)
+            && let Some(slot) = self.part_mut(name).remove(name)
         {
-            let slot = entry.remove().0;
             self.let_go(&slot);
         }
     }
 
     fn slot_mut(&mut self, name: Name) -> Option<&mut Slot> {
-        self.part_mut(name).find_mut(name.hash(), |slot| slot.name == name)
+        self.part_mut(name).get_mut(name)
     }
 
-    fn part_mut(&mut self, name: Name) -> &mut HashTable<Slot> {
+    fn part_mut(&mut self, name: Name) -> &mut Table {
         self.parts.get_mut(name.part(PARTS)).unwrap_or(&mut self.small)
     }
 
     fn divide(&mut self) {
-        self.parts = (0..PARTS).map(|_| HashTable::new()).collect();
+        self.parts = (0..PARTS).map(|_| Table::default()).collect();
         for slot in std::mem::take(&mut self.small) {
-            insert(self.part_mut(slot.name), slot);
+            self.part_mut(slot.name).insert(slot);
         }
     }
 
@@ -248,9 +260,9 @@ impl Near {
         while *places > 0 && self.room.excess() > 0 {
             *places -= 1;
             let table = self.parts.get_mut(self.hand.part).unwrap_or(&mut self.small);
-            if self.hand.bucket >= table.num_buckets() {
-                shrink(table);
-                self.hand = Hand { part: self.hand.part + 1, bucket: 0 };
+            if self.hand.place >= table.places() {
+                table.shrink();
+                self.hand = Hand { part: self.hand.part + 1, place: 0 };
                 if self.hand.part >= self.parts.len() {
                     self.hand = Hand::default();
                     if let Some(slot) = self.first.take_if(is_unused) {
@@ -260,16 +272,17 @@ impl Near {
                 }
                 continue;
             }
-            let bucket = self.hand.bucket;
-            self.hand.bucket += 1;
-            if let Ok(mut entry) = table.get_bucket_entry(bucket)
-                && is_unused(entry.get_mut())
+            let place = self.hand.place;
+            if table.at_mut(place).is_some_and(is_unused)
+                && let Some(slot) = table.take_at(place)
             {
-                let slot = entry.remove().0;
+                // The hand stays: another may have moved up.
                 self.let_go(&slot);
                 if let Value::User(Some(UsersMember { name, facts: Some(_) })) = slot.fact.value {
                     self.remove_unused(name);
                 }
+            } else {
+                self.hand.place += 1;
             }
         }
         false
@@ -278,7 +291,7 @@ impl Near {
 
 impl Drop for Near {
     fn drop(&mut self) {
-        let slots = self.parts.iter().flatten().chain(&self.small).chain(&self.first);
+        let slots = self.parts.iter().flat_map(Table::iter).chain(self.small.iter()).chain(&self.first);
         slots.for_each(|slot| self.room.give_back(&slot.fact));
     }
 }
@@ -292,19 +305,8 @@ fn is_unused(slot: &mut Slot) -> bool {
     std::mem::replace(uses, uses.saturating_sub(1)) == 0
 }
 
-fn insert(table: &mut HashTable<Slot>, slot: Slot) {
-    table.insert_unique(slot.name.hash(), slot, |slot| slot.name.hash());
-}
-
-/// A table that has become much too large gives the rest back.
-fn shrink(table: &mut HashTable<Slot>) {
-    if table.len() < table.capacity() / 4 {
-        table.shrink_to(table.len() * 2, |slot| slot.name.hash());
-    }
-}
-
-/// A place in a table and its control byte; after a table has doubled there are 16 for 7 facts.
-const PLACE_BYTES: usize = (size_of::<Slot>() + 1) * 16 / 7;
+/// A place in a table; after a table has doubled there are 8 for 3 facts.
+const PLACE_BYTES: usize = size_of::<Slot>() * 8 / 3;
 /// What stands before a shared value: how many share it.
 const SHARED_BYTES: usize = 16;
 /// An entry of a set, with its text.

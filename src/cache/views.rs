@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use dashmap::DashMap;
+use dashmap::mapref::one::Ref;
 use doorward_engine::change::Part;
-use doorward_engine::id::TenantId;
+use doorward_engine::id::{Revision, TenantId};
+use doorward_engine::instant::Instant;
 
 use super::name::{AsSpread, Name, Names};
 use super::near::Room;
 use super::view::{Filled, View};
-use crate::store::{Ask, Fact, Snapshot, SubjectRef};
+use crate::store::{Ask, Asked, Fact, Shown, Snapshot, SubjectRef};
 
 /// How many tenants have a view.
 const VIEWS_MAX: usize = 65_536;
@@ -59,11 +61,28 @@ impl Views {
     }
 
     pub(super) fn get(&self, tenant: &TenantId) -> Option<Arc<View>> {
+        self.place(tenant).map(|place| Arc::clone(&place.view))
+    }
+
+    /// Shows the facts for one question where they lie, if they are all there and `pass` says of their revision what time
+    /// it is. The view stays where it is meanwhile: nothing is counted.
+    pub(super) fn show<T>(
+        &self,
+        asked: &Asked<'_>,
+        pass: impl FnOnce(Revision) -> Option<Instant>,
+        see: impl FnOnce(&Shown<'_>) -> T,
+    ) -> Option<T> {
+        // Names before the locks: the lookups behind them, with no work between them, wait for memory together.
+        let sought = self.names.sought(asked);
+        self.place(asked.tenant)?.view.show(&sought, pass, see)
+    }
+
+    fn place(&self, tenant: &TenantId) -> Option<Ref<'_, Name, Place>> {
         let place = self.map.get(&self.names.of_tenant(tenant))?;
         if !place.used.load(Ordering::Relaxed) {
             place.used.store(true, Ordering::Relaxed);
         }
-        Some(Arc::clone(&place.view))
+        Some(place)
     }
 
     /// The tenant's view; a new one is in the map before this returns.

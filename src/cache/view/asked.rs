@@ -1,12 +1,13 @@
 //! The facts for one question or many about one tenant, where they lie: all of one moment of its view.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use doorward_engine::id::Revision;
 use doorward_engine::instant::Instant;
 use doorward_engine::snapshot::{MemberFacts, ResourceFacts, TenantFacts};
 
-use super::{Held, Name, PartRef, State, UsersMember, View};
+use super::{Held, Name, Names, PartRef, State, UsersMember, View};
 use crate::cache::lease::Fresh;
 use crate::store::{Asked, InForce, Shown, Snapshot, SubjectFacts, SubjectOf, Tier, Value};
 
@@ -52,22 +53,21 @@ impl View {
     /// it is.
     pub(in crate::cache) fn show<T>(
         &self,
-        asked: &Asked<'_>,
+        &Sought { subject, resource }: &Sought,
         pass: impl FnOnce(Revision) -> Option<Instant>,
         see: impl FnOnce(&Shown<'_>) -> T,
     ) -> Option<T> {
-        // Names before the lock: the lookups behind it, with no work between them, wait for memory together.
-        let subject = self.subject(asked.subject);
-        let resource = asked.resource.map(|resource| self.name(PartRef::Resource(resource)));
         let state = self.read();
         let in_force = state.in_force.as_deref()?;
+        let tenant = state.usable(state.near.first_name())?.tenant().map(Arc::as_ref);
+        tenant.into_iter().for_each(fetch_tenant);
         let subject = state.held(subject)?;
+        subject.fetch();
         let resource = match resource {
             Some(resource) => state.usable(resource)?.resource(),
             None => None,
         };
-        let tenant = state.usable(self.name(PartRef::Tenant))?.tenant();
-        let (tenant, subject, revision) = (tenant.map(Arc::as_ref), subject.as_subject(), state.applied);
+        let (subject, revision) = (subject.as_subject(), state.applied);
         let now = pass(revision)?;
         Some(see(&Shown { in_force, tenant, subject, resource, revision, now }))
     }
@@ -75,6 +75,38 @@ impl View {
     /// What a subject is known by; none: nobody.
     fn subject(&self, subject: SubjectOf<'_>) -> Option<Name> {
         subject_part(subject).map(|part| self.name(part))
+    }
+}
+
+/// Lets a value of each line that a decision reads come from memory now: it is there when the clock has been looked at,
+/// behind which no reading begins before what came before it has ended.
+fn fetch_tenant(tenant: &TenantFacts) {
+    let TenantFacts { status, plan_sections, subscription, .. } = tenant;
+    black_box((*status, plan_sections.is_empty(), subscription.trial_end.is_some()));
+}
+
+impl Held<'_> {
+    /// See [`fetch_tenant`].
+    fn fetch(self) {
+        if let Self::Member(Some(member)) = self {
+            black_box((member.role, member.grants().len()));
+        }
+    }
+}
+
+/// What a question's own facts are known by.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cache) struct Sought {
+    /// None: nobody.
+    subject: Option<Name>,
+    resource: Option<Name>,
+}
+
+impl Names {
+    /// What the facts for a question are known by.
+    pub(in crate::cache) fn sought(self, asked: &Asked<'_>) -> Sought {
+        let resource = asked.resource.map(|resource| self.of(PartRef::Resource(resource)));
+        Sought { subject: subject_part(asked.subject).map(|part| self.of(part)), resource }
     }
 }
 

@@ -189,3 +189,11 @@ fn the_first_look_at_a_feed_drops_what_was_loaded_before_it() {
     memory.views.fill(&before, &ask(), &snapshot(&ask(), Revision(4)));
     assert!(matches!(view.look(&ask()), Looked::Empty), "a late load fills the view it was sent under");
 }
+
+#[test]
+fn all_that_a_lookup_reads_before_the_table_is_in_one_line() {
+    let counts = 2 * size_of::<usize>();
+    let lock = size_of::<RwLock<State>>() - size_of::<State>();
+    let places = std::mem::offset_of!(State, near) + Near::PLACES_END;
+    assert!(counts + lock + places <= 64, "{counts} {lock} {places}");
+}

@@ -63,7 +63,7 @@ fn facts_take_no_more_bytes_than_they_may_whatever_tenants_they_are_of() {
 #[test]
 fn what_is_asked_about_often_stays() {
     let mut random = SmallRng::seed_from_u64(7);
-    let (views, all) = filled(10_000 * 150, 10);
+    let (views, all) = filled(10_000 * 172, 10);
     let members = 100_000;
     let mut ask_for = |count: usize| {
         let mut hits = 0;
@@ -86,7 +86,7 @@ fn what_is_asked_about_often_stays() {
 
 #[test]
 fn a_pass_over_many_others_does_not_wash_out_what_is_in_use() {
-    let (views, all) = filled(1_000 * 150, 1);
+    let (views, all) = filled(1_000 * 172, 1);
     for at in 0..300 {
         put(&views, &all[0], at);
     }
