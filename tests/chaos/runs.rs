@@ -16,7 +16,7 @@ use crate::{schedule, upgrade};
 
 const SMOKE_SECONDS: u64 = 120;
 /// A mutant that has not been found by then is not found.
-const MUTANT_SECONDS: u64 = 70;
+const MUTANT_SECONDS: u64 = 240;
 const MEASURED: Duration = Duration::from_secs(12);
 /// A phase of the soak has faults for so long.
 const SOAK_FAULTS: Duration = Duration::from_secs(38);
